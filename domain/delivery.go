@@ -1,0 +1,243 @@
+package domain
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// MaxResponseKept is how much of a callback's answer an attempt keeps, in bytes.
+const MaxResponseKept = 64 << 10
+
+// MaxDetail is how long a reason for people may be, in characters
+// (respond-io.md 3.5 and 4.3).
+const MaxDetail = 1000
+
+// Verdict is what an attempt means for its delivery. It is a label of metrics.
+type Verdict string
+
+// The verdicts.
+const (
+	Delivered Verdict = "delivered"
+	Retry     Verdict = "retry"     // the far side, or the road to it, may recover; NextAttemptAt says when
+	Refused   Verdict = "refused"   // it will never accept this message: the lane goes on
+	Exhausted Verdict = "exhausted" // it might have recovered, but the schedule is used up
+)
+
+// Verdicts is the closed set.
+var Verdicts = []Verdict{Delivered, Retry, Refused, Exhausted}
+
+// Reason is the class of an outcome. It is a label of metrics.
+type Reason string
+
+// The reasons.
+const (
+	ReasonOK             Reason = "ok"
+	ReasonRejected       Reason = "rejected"        // a final 4xx or 3xx
+	ReasonBadAnswer      Reason = "bad_answer"      // success without what the protocol asks for
+	ReasonServerError    Reason = "server_error"    // 5xx, 408, 425
+	ReasonRateLimited    Reason = "rate_limited"    // 429
+	ReasonTimeout        Reason = "timeout"         // no complete answer in time
+	ReasonUnreachable    Reason = "unreachable"     // DNS, connect, TLS, reset
+	ReasonAddressRefused Reason = "address_refused" // the address is not one the operator allows
+	ReasonChannelDeleted Reason = "channel_deleted" // there is no such channel any more
+	ReasonInternal       Reason = "internal"        // a fault of ours; never charged to the endpoint
+)
+
+// Reasons is the closed set.
+var Reasons = []Reason{
+	ReasonOK, ReasonRejected, ReasonBadAnswer, ReasonServerError, ReasonRateLimited, ReasonTimeout,
+	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonInternal,
+}
+
+// DeliveryState is where a delivery stands.
+type DeliveryState string
+
+// The states. A dead delivery is a dead letter: it can be redriven or dropped.
+const (
+	StatePending   DeliveryState = "pending"  // not tried yet, or redriven
+	StateRetrying  DeliveryState = "retrying" // tried, and due again at NextAttemptAt
+	StateDelivered DeliveryState = "delivered"
+	StateDead      DeliveryState = "dead"    // refused or exhausted
+	StateDropped   DeliveryState = "dropped" // a dead letter that somebody gave up
+)
+
+// DeliveryStates is the closed set.
+var DeliveryStates = []DeliveryState{
+	StatePending, StateRetrying, StateDelivered, StateDead, StateDropped,
+}
+
+// Delivery is one outbound event on its way to its channel's callback.
+type Delivery struct {
+	ID            uuid.UUID
+	Account       string
+	Channel       string
+	Dialect       Dialect
+	ContactRef    string
+	MessageID     uuid.UUID
+	Conversation  uuid.UUID
+	Position      Position // of the outbound event: orders the lane
+	Content       Content
+	State         DeliveryState
+	Parked        bool // dead, and its followers wait
+	Attempts      int  // all of them
+	Tries         int  // those since it was made or last redriven: where its schedule stands
+	LastReason    Reason
+	LastDetail    string
+	CreatedAt     time.Time
+	FirstTriedAt  *time.Time
+	NextAttemptAt *time.Time
+	SettledAt     *time.Time // when it left pending and retrying
+}
+
+// Lane names what keeps its order: the conversation's stream.
+func (d Delivery) Lane() string { return StreamOf(d.Channel, d.ContactRef) }
+
+// DeliveryOf makes the delivery that an event asks for; ok is false for events
+// that are nobody's business outside.
+func DeliveryOf(r Recorded) (d Delivery, ok bool) {
+	sent, ok := r.Data.(MessageSent)
+	if !ok {
+		return Delivery{}, false
+	}
+	return Delivery{
+		ID: DeliveryID(r.ID), Account: r.Account, Channel: r.Channel, Dialect: r.Dialect, ContactRef: r.ContactRef,
+		MessageID: sent.MessageID, Conversation: sent.ConversationID, Position: r.Position, Content: sent.Content,
+		State: StatePending, CreatedAt: r.Time,
+	}, true
+}
+
+// Open tells whether the delivery still has to be tried.
+func (d Delivery) Open() bool { return d.State == StatePending || d.State == StateRetrying }
+
+// Blocks tells whether followers in the lane must wait for this delivery.
+func (d Delivery) Blocks() bool { return d.Open() || d.Parked }
+
+// Apply folds one event into the delivery. An attempt that is not newer than
+// the last one applied is a repeat and changes nothing.
+func (d *Delivery) Apply(r Recorded) {
+	switch e := r.Data.(type) {
+	case DeliveryAttempted:
+		d.applyAttempt(e, r.Time)
+	case DeliveryRedriven:
+		if d.State == StateDead {
+			d.State, d.Parked, d.Tries = StatePending, false, 0
+			d.NextAttemptAt, d.SettledAt, d.FirstTriedAt = nil, nil, nil
+		}
+	case DeliveryDropped:
+		if d.State == StateDead {
+			d.State, d.Parked = StateDropped, false
+		}
+	}
+}
+
+func (d *Delivery) applyAttempt(e DeliveryAttempted, at time.Time) {
+	if e.Attempt <= d.Attempts || !d.Open() {
+		return
+	}
+	d.Attempts, d.Tries, d.LastReason, d.LastDetail = e.Attempt, d.Tries+1, e.Reason, e.Detail
+	if d.FirstTriedAt == nil {
+		started := e.StartedAt
+		d.FirstTriedAt = &started
+	}
+	d.NextAttemptAt = e.NextAttemptAt
+	switch e.Verdict {
+	case Delivered:
+		d.State, d.SettledAt = StateDelivered, &at
+	case Retry:
+		d.State = StateRetrying
+	case Refused, Exhausted:
+		d.State, d.SettledAt, d.Parked = StateDead, &at, e.Parks
+	}
+}
+
+// Outcome is what one call to a callback came to, as the dialect reads it.
+// Verdict is Delivered, Retry or Refused; the schedule turns a last Retry into
+// Exhausted.
+type Outcome struct {
+	Verdict    Verdict
+	Reason     Reason
+	HTTPStatus int
+	Detail     string        // for people
+	ExternalID string        // the id the integration gave the message
+	RetryAfter time.Duration // not sooner than this, 0 = as planned
+	Response   []byte
+}
+
+// Attempted tells the outcome of a call that started at started and ended now.
+// wait is the pause before the next try; without more the schedule is used up.
+func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration, more bool, started, now time.Time) Event {
+	a := DeliveryAttempted{
+		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Attempt: d.Attempts + 1,
+		StartedAt: Stamp(started), DurationMS: now.Sub(started).Milliseconds(),
+		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(o.Detail, MaxDetail),
+		ExternalID: o.ExternalID,
+	}
+	if o.Verdict == Retry {
+		if more {
+			next := Stamp(now.Add(wait))
+			a.NextAttemptAt = &next
+		} else {
+			a.Verdict, a.Parks = Exhausted, policy.ParksExhausted()
+		}
+	}
+	if o.Verdict != Delivered {
+		a.Response = capText(o.Response, MaxResponseKept)
+	}
+	e := Event{Account: d.Account, Channel: d.Channel, Dialect: d.Dialect, ContactRef: d.ContactRef, Time: Stamp(now), Data: a}
+	// Derived from the try, so that an outcome that landed twice is one outcome.
+	e.ID = DeriveID("attempt", d.ID.String(), fmt.Sprint(a.Attempt), a.StartedAt.Format(time.RFC3339Nano))
+	return e
+}
+
+// Redrive asks for a dead letter to be sent after all; CodeConflict when it is not one.
+func (d Delivery) Redrive(by string, now time.Time) (Event, error) {
+	if d.State != StateDead {
+		return Event{}, Errorf(CodeConflict, "delivery is %s; only a dead one can be redriven", d.State)
+	}
+	return d.decided("redrive", DeliveryRedriven{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, By: by}, now), nil
+}
+
+// Drop gives a dead letter up; CodeConflict when it is not one.
+func (d Delivery) Drop(by string, now time.Time) (Event, error) {
+	if d.State != StateDead {
+		return Event{}, Errorf(CodeConflict, "delivery is %s; only a dead one can be dropped", d.State)
+	}
+	return d.decided("drop", DeliveryDropped{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, By: by}, now), nil
+}
+
+// decided makes the event of a decision about a dead letter; deciding twice
+// after the same last attempt is one decision.
+func (d Delivery) decided(what string, data Data, now time.Time) Event {
+	return Event{
+		ID:      DeriveID(what, d.ID.String(), fmt.Sprint(d.Attempts)),
+		Account: d.Account, Channel: d.Channel, Dialect: d.Dialect, ContactRef: d.ContactRef, Time: Stamp(now), Data: data,
+	}
+}
+
+// Cut shortens s to at most limit characters.
+func Cut(s string, limit int) string {
+	n := 0
+	for i := range s {
+		if n == limit {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+// capText makes bytes of unknown origin fit to be stored as JSON and as text.
+func capText(b []byte, limit int) string {
+	if len(b) > limit {
+		b = b[:limit]
+	}
+	clean := make([]rune, 0, len(b))
+	for _, r := range string(b) {
+		if r != 0 {
+			clean = append(clean, r)
+		}
+	}
+	return string(clean)
+}

@@ -1,0 +1,216 @@
+package domain
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Event is one fact of the log. Its ID is derived from what it tells, wherever
+// the outside world names that, so that telling it twice is telling it once.
+type Event struct {
+	ID         uuid.UUID
+	Account    string
+	Channel    string
+	Dialect    Dialect
+	ContactRef string
+	Time       time.Time // when Parley took it in, UTC, milliseconds
+	Data       Data
+}
+
+// Stream names the stream the event belongs to.
+func (e Event) Stream() string { return StreamOf(e.Channel, e.ContactRef) }
+
+// Recorded is an event with its place in the log.
+type Recorded struct {
+	Event
+	Position Position
+}
+
+// Data is what an event tells. The set is closed; eventstore keeps the stored
+// name and version of each.
+//
+// Which may follow which: a message.* event opens the conversation, or its next
+// episode when it is closed; conversation.* events apply to a conversation that
+// is there; receipt.recorded applies to an outgoing message whenever it comes,
+// even before the delivery.attempted that names the message's external id;
+// delivery.* events follow the outbound event they belong to.
+type Data interface{ data() }
+
+// MessageReceived tells that the contact wrote.
+type MessageReceived struct {
+	MessageID      uuid.UUID `json:"message_id"`
+	ConversationID uuid.UUID `json:"conversation_id"`
+	ContactID      uuid.UUID `json:"contact_id"`
+	ExternalID     string    `json:"external_id"`
+	SentAt         time.Time `json:"sent_at"`
+	Content        Content   `json:"content"`
+	Profile        *Profile  `json:"profile,omitempty"` // completes what is known of the contact
+}
+
+// MessageEchoed tells that the business wrote outside Parley.
+type MessageEchoed struct {
+	MessageID      uuid.UUID `json:"message_id"`
+	ConversationID uuid.UUID `json:"conversation_id"`
+	ContactID      uuid.UUID `json:"contact_id"`
+	ExternalID     string    `json:"external_id"`
+	SentAt         time.Time `json:"sent_at"`
+	Content        Content   `json:"content"`
+	Profile        *Profile  `json:"profile,omitempty"`
+}
+
+// MessageSent tells that the contact centre wants this said. It becomes a
+// callback; that it was said is told by DeliveryAttempted.
+type MessageSent struct {
+	MessageID      uuid.UUID `json:"message_id"`
+	ConversationID uuid.UUID `json:"conversation_id"`
+	ContactID      uuid.UUID `json:"contact_id"`
+	Content        Content   `json:"content"`
+	Author         string    `json:"author,omitempty"` // name of the platform token that asked
+	Profile        *Profile  `json:"profile,omitempty"`
+}
+
+// ReceiptRecorded tells what the integration says became of an outgoing message.
+type ReceiptRecorded struct {
+	ConversationID uuid.UUID `json:"conversation_id"`
+	ExternalID     string    `json:"external_id"`
+	Value          Status    `json:"value"` // sent, delivered, read or failed
+	Reason         string    `json:"reason,omitempty"`
+	OccurredAt     time.Time `json:"occurred_at"`
+}
+
+// CloseReason says who closed a conversation. The set is closed.
+type CloseReason string
+
+// The reasons.
+const (
+	ClosedByAgent CloseReason = "agent"
+)
+
+// ConversationClosed tells that a conversation was closed by somebody who had
+// seen it up to the message Seen; it does nothing if the conversation has moved on.
+type ConversationClosed struct {
+	ConversationID uuid.UUID   `json:"conversation_id"`
+	Seen           uuid.UUID   `json:"seen"`
+	Reason         CloseReason `json:"reason"`
+	By             string      `json:"by,omitempty"`
+}
+
+// Handler is who looks after a conversation.
+type Handler string
+
+// The handlers.
+const (
+	HandlerUnassigned Handler = "unassigned"
+	HandlerBot        Handler = "bot"
+	HandlerAgent      Handler = "agent"
+)
+
+// ConversationAssigned tells who looks after a conversation from now on.
+type ConversationAssigned struct {
+	ConversationID uuid.UUID `json:"conversation_id"`
+	To             Handler   `json:"to"`
+	AgentID        string    `json:"agent_id,omitempty"`
+	By             string    `json:"by,omitempty"`
+}
+
+// DeliveryAttempted tells the outcome of one call to a callback.
+type DeliveryAttempted struct {
+	DeliveryID    uuid.UUID  `json:"delivery_id"`
+	MessageID     uuid.UUID  `json:"message_id"`
+	Conversation  uuid.UUID  `json:"conversation_id"`
+	Attempt       int        `json:"attempt"` // from 1, counting on through redrives
+	StartedAt     time.Time  `json:"started_at"`
+	DurationMS    int64      `json:"duration_ms"`
+	Verdict       Verdict    `json:"verdict"`
+	Reason        Reason     `json:"reason"`
+	HTTPStatus    int        `json:"http_status,omitempty"`
+	Detail        string     `json:"detail,omitempty"`      // for people, at most 1,000 characters
+	ExternalID    string     `json:"external_id,omitempty"` // the id that the integration gave the message
+	Response      string     `json:"response,omitempty"`    // capped at MaxResponseKept bytes; kept when the attempt did not deliver
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+	Parks         bool       `json:"parks,omitempty"` // followers in the conversation wait until it is redriven or dropped
+}
+
+// DeliveryRedriven tells that somebody wants a dead letter sent after all.
+type DeliveryRedriven struct {
+	DeliveryID   uuid.UUID `json:"delivery_id"`
+	MessageID    uuid.UUID `json:"message_id"`
+	Conversation uuid.UUID `json:"conversation_id"`
+	By           string    `json:"by,omitempty"`
+}
+
+// DeliveryDropped tells that somebody gave a dead letter up; its followers go on.
+type DeliveryDropped struct {
+	DeliveryID   uuid.UUID `json:"delivery_id"`
+	MessageID    uuid.UUID `json:"message_id"`
+	Conversation uuid.UUID `json:"conversation_id"`
+	By           string    `json:"by,omitempty"`
+}
+
+func (MessageReceived) data()      {}
+func (MessageEchoed) data()        {}
+func (MessageSent) data()          {}
+func (ReceiptRecorded) data()      {}
+func (ConversationClosed) data()   {}
+func (ConversationAssigned) data() {}
+func (DeliveryAttempted) data()    {}
+func (DeliveryRedriven) data()     {}
+func (DeliveryDropped) data()      {}
+
+// Stamp rounds a time to what the log keeps: UTC and milliseconds.
+func Stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// on starts an event of a channel's stream.
+func (c Channel) on(ref string, now time.Time) Event {
+	return Event{Account: c.Account, Channel: c.ID, Dialect: c.Dialect, ContactRef: ref, Time: Stamp(now)}
+}
+
+// Receive tells that a contact wrote. The content must have been validated.
+func (c Channel) Receive(ref, external string, sentAt time.Time, content Content, profile *Profile, now time.Time) Event {
+	e := c.on(ref, now)
+	e.ID = MessageID(c.ID, ref, In, external)
+	e.Data = MessageReceived{
+		MessageID: e.ID, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
+		ExternalID: external, SentAt: Stamp(sentAt), Content: content, Profile: profile,
+	}
+	return e
+}
+
+// Echo tells that the business wrote outside Parley. The content must have been validated.
+func (c Channel) Echo(ref, external string, sentAt time.Time, content Content, profile *Profile, now time.Time) Event {
+	e := c.on(ref, now)
+	e.ID = MessageID(c.ID, ref, Out, external)
+	e.Data = MessageEchoed{
+		MessageID: e.ID, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
+		ExternalID: external, SentAt: Stamp(sentAt), Content: content, Profile: profile,
+	}
+	return e
+}
+
+// Send tells that the contact centre wants something said. id names the message:
+// a repeated request must give the same id. The content must have been validated.
+func (c Channel) Send(ref string, id uuid.UUID, content Content, author string, now time.Time) Event {
+	e := c.on(ref, now)
+	e.ID = id
+	sent := MessageSent{
+		MessageID: id, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
+		Content: content, Author: author,
+	}
+	if c.IDType == IDTypePhone {
+		sent.Profile = &Profile{Phone: ref} // the contact may not have written before
+	}
+	e.Data = sent
+	return e
+}
+
+// Receipt tells what the integration says became of an outgoing message.
+func (c Channel) Receipt(ref, external string, value Status, reason string, at, now time.Time) Event {
+	e := c.on(ref, now)
+	at = Stamp(at)
+	e.ID = DeriveID("receipt", c.ID, ref, external, string(value), at.Format(time.RFC3339Nano))
+	e.Data = ReceiptRecorded{
+		ConversationID: ConversationID(c.ID, ref), ExternalID: external, Value: value, Reason: reason, OccurredAt: at,
+	}
+	return e
+}
