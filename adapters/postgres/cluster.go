@@ -80,6 +80,7 @@ type Cluster struct {
 	socketDir string
 	lock      *dirLock
 	server    *server
+	major     int
 	logger    *slog.Logger
 
 	stopOnce sync.Once
@@ -120,6 +121,7 @@ func StartCluster(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", errors.Join(err, lock.release()))
 	}
+	c.major = b.major
 	c.logger.Info("private Postgres started", "dir", p.dir, "version", b.major, "pid", c.server.pid,
 		"created", created, "uid", p.owner.uid, "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
@@ -293,6 +295,9 @@ func (c *Cluster) urlOf(database string) string {
 // Dir is the folder that holds the cluster's files. It is another than the one
 // asked for when the server's unprivileged user could not enter that.
 func (c *Cluster) Dir() string { return c.place.dir }
+
+// Major is the server's major version, such as 15.
+func (c *Cluster) Major() int { return c.major }
 
 // Done is closed when the server has ended, asked to or not.
 func (c *Cluster) Done() <-chan struct{} { return c.server.done }
