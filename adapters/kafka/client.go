@@ -1,0 +1,83 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// metadataTTL bounds how long a client believes in a leader that is gone. kafka-go
+// asks again after a random part of it.
+const metadataTTL = time.Second
+
+// newClient returns a client with connections of its own.
+func newClient(brokers []string, timeout time.Duration) *kafka.Client {
+	return &kafka.Client{
+		Addr:    kafka.TCP(brokers...),
+		Timeout: timeout,
+		Transport: &kafka.Transport{
+			Dial:        (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			DialTimeout: 3 * time.Second,
+			ClientID:    "parley",
+			MetadataTTL: metadataTTL,
+		},
+	}
+}
+
+func closeClient(c *kafka.Client) {
+	if t, ok := c.Transport.(*kafka.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// partitionCount asks the log how many partitions a topic has. The client's view
+// may be older than the topic, so an unknown topic is asked for again for a little
+// more than the age of that view; then it is ErrNoTopic.
+func partitionCount(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	patience := time.Now().Add(metadataTTL + 500*time.Millisecond)
+	for {
+		n, err := partitionCountOnce(ctx, client, topic)
+		if err == nil {
+			return n, nil
+		}
+		if errors.Is(err, ErrNoTopic) && time.Now().After(patience) {
+			return 0, err
+		}
+		if sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return 0, err
+		}
+	}
+}
+
+func partitionCountOnce(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return 0, fmt.Errorf("ask for the partitions of %s: %w", topic, err)
+	}
+	for _, t := range res.Topics {
+		switch {
+		case t.Name != topic:
+		case errors.Is(t.Error, kafka.UnknownTopicOrPartition), t.Error == nil && len(t.Partitions) == 0:
+			return 0, fmt.Errorf("%s: %w", topic, ErrNoTopic)
+		case t.Error != nil:
+			return 0, fmt.Errorf("ask for the partitions of %s: %w", topic, t.Error)
+		default:
+			return len(t.Partitions), nil
+		}
+	}
+	return 0, fmt.Errorf("%s: %w", topic, ErrNoTopic)
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,160 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/segmentio/kafka-go"
+)
+
+// logTimeout bounds one administrative request.
+const logTimeout = 10 * time.Second
+
+// Log administers topics and reads ranges of them. It is safe for concurrent use.
+type Log struct {
+	brokers []string
+	client  *kafka.Client
+}
+
+// NewLog returns a Log. It does not connect.
+func NewLog(brokers []string) *Log {
+	return &Log{brokers: brokers, client: newClient(brokers, logTimeout)}
+}
+
+// Close closes the connections.
+func (l *Log) Close() error {
+	closeClient(l.client)
+	return nil
+}
+
+// Ping returns nil when a broker answers.
+func (l *Log) Ping(ctx context.Context) error {
+	if _, err := l.client.ApiVersions(ctx, &kafka.ApiVersionsRequest{}); err != nil {
+		return fmt.Errorf("reach the log: %w", err)
+	}
+	return nil
+}
+
+// EnsureTopic creates the topic unless it exists. An existing topic is left as it
+// is, whatever its partition count and settings: ask Partitions when the count
+// matters. Topics that are kept for ever need retention.ms=-1, topics that keep the
+// last record of each key cleanup.policy=compact.
+func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replication int, configs map[string]string) error {
+	t := kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: replication}
+	for _, k := range slices.Sorted(maps.Keys(configs)) {
+		t.ConfigEntries = append(t.ConfigEntries, kafka.ConfigEntry{ConfigName: k, ConfigValue: configs[k]})
+	}
+	res, err := l.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{t}})
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
+		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	return nil
+}
+
+// Partitions returns how many partitions the topic has, or ErrNoTopic.
+func (l *Log) Partitions(ctx context.Context, topic string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	return partitionCount(ctx, l.client, topic)
+}
+
+// Ends returns for each partition the offset after its last record.
+func (l *Log) Ends(ctx context.Context, topic string) (map[int]int64, error) {
+	return l.offsets(ctx, topic, kafka.LastOffsetOf, func(p kafka.PartitionOffsets) int64 { return p.LastOffset })
+}
+
+// Starts returns for each partition the offset of its first record that is still
+// there.
+func (l *Log) Starts(ctx context.Context, topic string) (map[int]int64, error) {
+	return l.offsets(ctx, topic, kafka.FirstOffsetOf, func(p kafka.PartitionOffsets) int64 { return p.FirstOffset })
+}
+
+// OffsetsAt returns for each partition the offset of the first record that is not
+// older than t, or the partition's end when there is none.
+func (l *Log) OffsetsAt(ctx context.Context, topic string, t time.Time) (map[int]int64, error) {
+	found, err := l.offsets(ctx, topic,
+		func(partition int) kafka.OffsetRequest { return kafka.TimeOffsetOf(partition, t) },
+		func(p kafka.PartitionOffsets) int64 {
+			for offset := range p.Offsets {
+				return offset
+			}
+			return -1
+		})
+	if err != nil || !slices.Contains(slices.Collect(maps.Values(found)), -1) {
+		return found, err
+	}
+	ends, err := l.Ends(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	for partition, offset := range found {
+		if offset < 0 {
+			found[partition] = ends[partition]
+		}
+	}
+	return found, nil
+}
+
+// offsets makes one request for all partitions of a topic.
+func (l *Log) offsets(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
+	n, err := l.Partitions(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	requests := make([]kafka.OffsetRequest, n)
+	for i := range requests {
+		requests[i] = ask(i)
+	}
+	res, err := l.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: requests}})
+	if err != nil {
+		return nil, fmt.Errorf("list offsets of %s: %w", topic, err)
+	}
+	offsets := make(map[int]int64, n)
+	for _, p := range res.Topics[topic] {
+		if p.Error != nil {
+			return nil, fmt.Errorf("list offsets of %s/%d: %w", topic, p.Partition, p.Error)
+		}
+		offsets[p.Partition] = get(p)
+	}
+	return offsets, nil
+}
+
+// Scan reads the records of one partition with from <= offset < to, in order. It
+// ends after an error. Offsets may have gaps (compaction). from may be Earliest. A
+// range that reaches beyond the end of the log is read up to the end as it is when
+// the scan gets there.
+func (l *Log) Scan(ctx context.Context, topic string, partition int, from, to int64) iter.Seq2[*message.Message, error] {
+	return func(yield func(*message.Message, error) bool) {
+		f := newFetcher(l.brokers, topic, partition, from)
+		defer f.close()
+		for failures := 0; f.offset < to; {
+			records, err := f.fetch(ctx)
+			for i := range records {
+				if records[i].Offset >= to || !yield(messageOf(ctx, &records[i], f.end), nil) {
+					return
+				}
+			}
+			switch {
+			case err == nil && f.offset >= f.end:
+				return
+			case err == nil:
+				failures = 0
+			case ctx.Err() != nil || failures == 3 || f.lost(err):
+				yield(nil, fmt.Errorf("read %s/%d at %d: %w", topic, partition, f.offset, err))
+				return
+			default:
+				failures++
+				sleep(ctx, retryMost)
+			}
+		}
+	}
+}
