@@ -1,0 +1,112 @@
+package eventstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// Headers of a record: CloudEvents 1.0, Kafka binding, binary mode. The id is
+// the message's UUID, which the Kafka adapter writes as ce_id.
+const (
+	headerSpecVersion = "ce_specversion"
+	headerType        = "ce_type"
+	headerSource      = "ce_source"
+	headerSubject     = "ce_subject"
+	headerTime        = "ce_time"
+	headerDialect     = "ce_parleydialect" // extension: the channel's dialect
+	headerContentType = "content-type"
+
+	specVersion = "1.0"
+	contentType = "application/json"
+)
+
+// Key is the record key of a message: its subject, which is the stream of an
+// event and the name of a channel record.
+func Key(msg *message.Message) string { return msg.Metadata.Get(headerSubject) }
+
+// Encode makes the log's form of an event.
+func Encode(e domain.Event) (*message.Message, error) {
+	value, err := json.Marshal(e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Type(), err)
+	}
+	msg := message.NewMessage(e.ID.String(), value)
+	msg.Metadata = message.Metadata{
+		headerSpecVersion: specVersion,
+		headerType:        e.Type(),
+		headerSource:      sourceOf(e.Account, e.Channel),
+		headerSubject:     e.Stream(),
+		headerTime:        e.Time.UTC().Format(time.RFC3339Nano),
+		headerDialect:     string(e.Dialect),
+		headerContentType: contentType,
+	}
+	return msg, nil
+}
+
+// sourceOf is the CloudEvents source of a channel's events.
+func sourceOf(account, channel string) string { return "/accounts/" + account + "/channels/" + channel }
+
+// accountOf undoes sourceOf.
+func accountOf(source string) (string, bool) {
+	rest, ok := strings.CutPrefix(source, "/accounts/")
+	if !ok {
+		return "", false
+	}
+	account, _, ok := strings.Cut(rest, "/channels/")
+	return account, ok
+}
+
+// Decode reads the log's form of an event. A type that is not known is data and
+// no failure: it comes as domain.Unknown. An error means that the record is not
+// what its envelope says, and that no later try will read it.
+func Decode(msg *message.Message, position Position) (domain.Recorded, error) {
+	var r domain.Recorded
+	partition, offset, ok := position(msg)
+	if !ok {
+		return r, fmt.Errorf("decode record %s: it has no position", msg.UUID)
+	}
+	r.Position = domain.Position{Partition: partition, Offset: offset}
+	wrong := func(what string, err error) (domain.Recorded, error) {
+		return r, fmt.Errorf("decode record %d:%d: %s: %w", partition, offset, what, err)
+	}
+	id, err := uuid.Parse(msg.UUID)
+	if err != nil {
+		return wrong("ce_id", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, msg.Metadata.Get(headerTime))
+	if err != nil {
+		return wrong(headerTime, err)
+	}
+	channel, ref, ok := domain.SplitStream(msg.Metadata.Get(headerSubject))
+	if !ok {
+		return wrong(headerSubject, errNoStream)
+	}
+	account, ok := accountOf(msg.Metadata.Get(headerSource))
+	if !ok {
+		return wrong(headerSource, errNoAccount)
+	}
+	r.Event = domain.Event{
+		ID: id, Account: account, Channel: channel, ContactRef: ref, Time: at.UTC(),
+		Dialect: domain.Dialect(msg.Metadata.Get(headerDialect)),
+	}
+	if r.Data, err = domain.DecodeData(msg.Metadata.Get(headerType), msg.Payload); err != nil {
+		return wrong("value", err)
+	}
+	return r, nil
+}
+
+type constError string
+
+func (e constError) Error() string { return string(e) }
+
+const (
+	errNoStream  = constError(`is not "<channel>/<contact reference>"`)
+	errNoAccount = constError(`is not "/accounts/<account>/channels/<channel>"`)
+)
