@@ -99,6 +99,10 @@ type Cluster struct {
 //
 // ctx bounds the start only.
 func StartCluster(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
+	return startCluster(ctx, cfg, sharedRoot)
+}
+
+func startCluster(ctx context.Context, cfg ClusterConfig, shared string) (*Cluster, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, startBound)
 	defer cancel()
@@ -108,7 +112,7 @@ func StartCluster(ctx context.Context, cfg ClusterConfig) (*Cluster, error) {
 	if cfg.Progress == nil {
 		cfg.Progress = io.Discard
 	}
-	p, err := choosePlace(cfg.Dir, sharedRoot)
+	p, err := choosePlace(cfg.Dir, shared)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
