@@ -116,11 +116,14 @@ func executable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
-// versionIn reads the number in a folder's name, such as 15 in
+// versionIn reads the last number in a folder's name, such as 15 in
 // /usr/lib/postgresql/15/bin, to put the newest first.
 func versionIn(dir string) float64 {
-	number := regexp.MustCompile(`\d+(\.\d+)?`).FindString(strings.TrimPrefix(dir, "/usr/lib64"))
-	v, err := strconv.ParseFloat(number, 64)
+	numbers := regexp.MustCompile(`\d+(\.\d+)?`).FindAllString(dir, -1)
+	if len(numbers) == 0 {
+		return 0
+	}
+	v, err := strconv.ParseFloat(numbers[len(numbers)-1], 64)
 	if err != nil {
 		return 0
 	}
