@@ -89,6 +89,9 @@ func (s searchPath) find(ctx context.Context, wanted int) (binaries, error) {
 	for _, dir := range s.folders() {
 		b := binaries{dir: dir}
 		major, err := majorOf(ctx, b.postgres())
+		if ctx.Err() != nil { // says nothing about what is installed
+			return binaries{}, fmt.Errorf("looking for Postgres: %w", ctx.Err())
+		}
 		if err != nil {
 			others = append(others, fmt.Sprintf("%s (%v)", dir, err))
 			continue

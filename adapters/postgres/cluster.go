@@ -171,24 +171,21 @@ func (c *Cluster) start(ctx context.Context, cfg ClusterConfig) (binaries, bool,
 }
 
 // findOrInstall returns binaries for an existing cluster's major version, or
-// for a new cluster (0) any, installing them if there are none.
+// for a new cluster (0) any. It installs them only where there are none at all:
+// a machine with another version has it on purpose, and the missing one is for
+// a person to bring back.
 func findOrInstall(ctx context.Context, major int, progress io.Writer) (binaries, error) {
 	b, err := defaultSearchPath().find(ctx, major)
-	if err == nil {
-		return b, nil
+	if errors.Is(err, ErrNoBinaries) && len(defaultSearchPath().folders()) == 0 {
+		if err := Install(ctx, progress); err != nil {
+			return binaries{}, err
+		}
+		b, err = defaultSearchPath().find(ctx, major)
 	}
-	if major != 0 && len(defaultSearchPath().folders()) > 0 {
-		// Another version is here on purpose; the one that is missing is for
-		// a person to bring back, or the cluster to be upgraded.
+	if err != nil && major != 0 {
 		return binaries{}, fmt.Errorf("the cluster was made by Postgres %d: %w", major, err)
 	}
-	if !errors.Is(err, ErrNoBinaries) {
-		return binaries{}, err
-	}
-	if err := Install(ctx, progress); err != nil {
-		return binaries{}, err
-	}
-	return defaultSearchPath().find(ctx, major)
+	return b, err
 }
 
 // initdb creates the cluster under another name and renames it when it is
