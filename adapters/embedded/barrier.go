@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Sync returns nil when the records of the partition that were acknowledged before
@@ -109,7 +107,7 @@ func (p *partition) flush() error {
 		return err
 	}
 	if p.active != nil {
-		if err := unix.Fdatasync(int(p.active.Fd())); err != nil {
+		if err := datasync(p.active); err != nil {
 			return fmt.Errorf("flush %s: %w", p.active.Name(), err)
 		}
 	}
@@ -130,7 +128,7 @@ func (p *partition) advance(base int64) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+	if err := datasync(f); err != nil {
 		f.Close()
 		return fmt.Errorf("flush %s: %w", f.Name(), err)
 	}

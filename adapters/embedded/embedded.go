@@ -98,8 +98,6 @@ func (l *Log) start(cfg Config) error {
 			"log.segment.bytes":         strconv.Itoa(cfg.SegmentBytes),
 			"log.cleaner.backoff.ms":    never,
 			"offsets.retention.minutes": "2147483647",
-			// Members wait for nobody at the first join: there are few of them.
-			"group.initial.rebalance.delay.ms": "0",
 		}),
 	)
 	if err != nil {

@@ -64,7 +64,7 @@ func (r *request) wait(ctx context.Context) error {
 	for i, msg := range r.msgs {
 		msg.SetContext(WithRecord(msg.Context(), Record{
 			Topic: r.appender.topic, Partition: r.appender.partition, Offset: r.base + int64(i),
-			Key: r.keys[i], Time: r.time, Tombstone: msg.Payload == nil && r.keys[i] != "",
+			Key: r.keys[i], Time: r.time, Tombstone: len(msg.Payload) == 0 && r.keys[i] != "",
 		}))
 	}
 	return nil

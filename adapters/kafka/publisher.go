@@ -115,8 +115,8 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 // without others between them. A call that spans partitions is not atomic: on
 // an error, messages whose context carries a position were acknowledged.
 //
-// A message with a nil payload becomes a record with a null value: on a compacted
-// topic it removes its key.
+// A message with an empty payload becomes a record with a null value: on a compacted
+// topic that removes its key.
 //
 // Errors: ErrFull, ErrUnavailable, ErrTooLarge, ErrClosed, or another one when the
 // log refuses the messages for good. Publish gives up early when the context of

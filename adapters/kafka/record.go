@@ -28,8 +28,8 @@ type Record struct {
 	// record was read. A message with Offset+1 == End was the newest. It is 0 on
 	// published messages.
 	End int64
-	// Tombstone is true when the record has a key and a null value: on a compacted
-	// topic it removes the key.
+	// Tombstone is true when the record has a key and no value: on a compacted topic
+	// it removes the key.
 	Tombstone bool
 }
 
@@ -74,7 +74,8 @@ func WithRecord(ctx context.Context, r Record) context.Context {
 }
 
 // messageOf turns a record into a message. The value is the message's own: kafka-go
-// allocates it for each record. A null value becomes a nil payload.
+// allocates it for each record. It does not tell a null value from an empty one; both
+// become a nil payload.
 func messageOf(ctx context.Context, m *kafka.Message, end int64) *message.Message {
 	metadata := make(message.Metadata, len(m.Headers))
 	id := ""
@@ -94,7 +95,7 @@ func messageOf(ctx context.Context, m *kafka.Message, end int64) *message.Messag
 		Key:       string(m.Key),
 		Time:      m.Time,
 		End:       end,
-		Tombstone: m.Value == nil && len(m.Key) > 0,
+		Tombstone: len(m.Value) == 0 && len(m.Key) > 0,
 	}))
 	return msg
 }
@@ -107,10 +108,12 @@ type outgoing struct {
 	headers []kafka.Header
 }
 
-// outgoingOf turns a message into a record. A nil payload becomes a null value, an
-// empty one that is not nil stays an empty value.
+// outgoingOf turns a message into a record. An empty payload becomes a null value.
 func outgoingOf(msg *message.Message, key string) outgoing {
-	o := outgoing{value: msg.Payload, headers: make([]kafka.Header, 0, len(msg.Metadata)+1)}
+	o := outgoing{headers: make([]kafka.Header, 0, len(msg.Metadata)+1)}
+	if len(msg.Payload) > 0 {
+		o.value = msg.Payload
+	}
 	if key != "" {
 		o.key = []byte(key)
 	}
