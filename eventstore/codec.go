@@ -24,6 +24,7 @@ const (
 	headerContentType = "content-type"
 
 	specVersion = "1.0"
+	timeLayout  = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 of one width, so that it sorts as text
 	contentType = "application/json"
 )
 
@@ -43,7 +44,7 @@ func Encode(e domain.Event) (*message.Message, error) {
 		headerType:        e.Type(),
 		headerSource:      sourceOf(e.Account, e.Channel),
 		headerSubject:     e.Stream(),
-		headerTime:        e.Time.UTC().Format(time.RFC3339Nano),
+		headerTime:        e.Time.UTC().Format(timeLayout),
 		headerDialect:     string(e.Dialect),
 		headerContentType: contentType,
 	}

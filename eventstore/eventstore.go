@@ -20,11 +20,14 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// The topics.
-const (
-	TopicEvents   = "parley.events"
-	TopicChannels = "parley.channels"
-)
+// DefaultPrefix is what the names of an installation's topics begin with.
+const DefaultPrefix = "parley"
+
+// EventsTopic is the topic of events of an installation.
+func EventsTopic(prefix string) string { return prefix + ".events" }
+
+// ChannelsTopic is the topic of channels and tokens of an installation.
+func ChannelsTopic(prefix string) string { return prefix + ".channels" }
 
 // RetryAfter is what a caller is told to wait when the log is away or full.
 const RetryAfter = time.Second
@@ -34,6 +37,7 @@ type Position func(*message.Message) (partition int, offset int64, ok bool)
 
 // Store is the door to the topic of events.
 type Store struct {
+	topic     string
 	publisher message.Publisher
 	position  Position
 	tooLarge  error
@@ -42,6 +46,7 @@ type Store struct {
 
 // Config wires a Store.
 type Config struct {
+	Topic string // of events
 	// Publisher returns nil once every replica that has to has the records; after
 	// an error they may or may not be there.
 	Publisher message.Publisher
@@ -57,7 +62,7 @@ func New(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics of the event store: %w", err)
 	}
-	return &Store{publisher: cfg.Publisher, position: cfg.Position, tooLarge: cfg.TooLarge, metrics: m}, nil
+	return &Store{topic: cfg.Topic, publisher: cfg.Publisher, position: cfg.Position, tooLarge: cfg.TooLarge, metrics: m}, nil
 }
 
 // Append puts events into the log, in order. It returns their positions once
@@ -75,7 +80,7 @@ func (s *Store) Append(ctx context.Context, events ...domain.Event) ([]domain.Po
 		msg.SetContext(ctx)
 		msgs[i] = msg
 	}
-	if err := s.publisher.Publish(TopicEvents, msgs...); err != nil {
+	if err := s.publisher.Publish(s.topic, msgs...); err != nil {
 		s.metrics.refused.Add(float64(len(events)))
 		return nil, s.refuse(err)
 	}

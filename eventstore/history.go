@@ -24,13 +24,14 @@ type scanner interface {
 
 // History walks through the log for people and programs that want the past.
 type History struct {
+	topic    string
 	log      scanner
 	position Position
 }
 
-// NewHistory makes a History over a log.
-func NewHistory(log scanner, position Position) *History {
-	return &History{log: log, position: position}
+// NewHistory makes a History over the topic of events.
+func NewHistory(topic string, log scanner, position Position) *History {
+	return &History{topic: topic, log: log, position: position}
 }
 
 // line is one event as CloudEvents JSON, with its place in the log.
@@ -65,7 +66,7 @@ func (h *History) Export(ctx context.Context, f domain.EventFilter, emit func(li
 		if start >= to[partition] {
 			continue
 		}
-		next, stop := iter.Pull2(h.log.Scan(ctx, TopicEvents, partition, start, to[partition]))
+		next, stop := iter.Pull2(h.log.Scan(ctx, h.topic, partition, start, to[partition]))
 		defer stop()
 		c := &cursor{next: next}
 		if more, err := c.advance(); err != nil {
@@ -102,17 +103,17 @@ func (h *History) Export(ctx context.Context, f domain.EventFilter, emit func(li
 // stretch finds the offsets to read in each partition.
 func (h *History) stretch(ctx context.Context, f domain.EventFilter) (from, to map[int]int64, err error) {
 	if f.From.IsZero() {
-		from, err = h.log.Starts(ctx, TopicEvents)
+		from, err = h.log.Starts(ctx, h.topic)
 	} else {
-		from, err = h.log.OffsetsAt(ctx, TopicEvents, f.From)
+		from, err = h.log.OffsetsAt(ctx, h.topic, f.From)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("find where to begin: %w", err)
 	}
 	if f.To.IsZero() {
-		to, err = h.log.Ends(ctx, TopicEvents)
+		to, err = h.log.Ends(ctx, h.topic)
 	} else {
-		to, err = h.log.OffsetsAt(ctx, TopicEvents, f.To)
+		to, err = h.log.OffsetsAt(ctx, h.topic, f.To)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("find where to end: %w", err)
@@ -175,7 +176,7 @@ func (c *cursor) advance() (bool, error) {
 	return true, nil
 }
 
-// cursors is a heap by time. RFC 3339 in UTC and milliseconds sorts well enough as text.
+// cursors is a heap by time. The texts have one width and one zone.
 type cursors []*cursor
 
 func (c cursors) Len() int           { return len(c) }

@@ -24,6 +24,7 @@ import (
 // has it; other nodes follow within milliseconds. Of two changes of one thing on
 // two nodes at the same moment the later record wins whole.
 type Registry struct {
+	topic     string
 	publisher message.Publisher
 	position  Position
 	sealer    *Sealer
@@ -44,6 +45,7 @@ type Registry struct {
 
 // RegistryConfig wires a Registry.
 type RegistryConfig struct {
+	Topic     string // of channels
 	Publisher message.Publisher
 	Position  Position
 	Sealer    *Sealer
@@ -56,7 +58,7 @@ type RegistryConfig struct {
 // NewRegistry makes an empty Registry; Follow fills it.
 func NewRegistry(cfg RegistryConfig) *Registry {
 	return &Registry{
-		publisher: cfg.Publisher, position: cfg.Position, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Logger,
+		topic: cfg.Topic, publisher: cfg.Publisher, position: cfg.Position, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Logger,
 		channels: map[string]domain.Channel{}, byToken: map[[32]byte]string{},
 		tokens: map[string]domain.Token{}, byHash: map[[32]byte]string{}, fixed: cfg.Fixed,
 		moved: make(chan struct{}),
@@ -253,7 +255,7 @@ func (r *Registry) put(ctx context.Context, name string, value []byte) error {
 	msg := message.NewMessage(watermill.NewUUID(), value)
 	msg.Metadata.Set(headerSubject, name)
 	msg.SetContext(ctx)
-	if err := r.publisher.Publish(TopicChannels, msg); err != nil {
+	if err := r.publisher.Publish(r.topic, msg); err != nil {
 		return &domain.Error{
 			Code: domain.CodeUnavailable, Message: "the log does not take changes at the moment; repeat the request",
 			RetryAfter: RetryAfter, Err: err,

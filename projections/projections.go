@@ -30,9 +30,10 @@ type Projection interface {
 // Follower is told what became of a projection's partitions on this process.
 // Calls about one partition come one after another.
 type Follower interface {
-	// Gained tells that this process projects the partition from now on. ctx ends
-	// when the partition is taken away.
-	Gained(ctx context.Context, partition int)
+	// Gained tells that this process projects the partition from now on, and the
+	// first offset that is not applied yet. ctx ends when the partition is taken
+	// away.
+	Gained(ctx context.Context, partition int, next int64)
 	// Applied tells that events were applied and committed, and the next offset.
 	Applied(partition int, events []domain.Recorded, next int64)
 	// Lost tells that the partition is taken away. It is not given to another

@@ -39,17 +39,27 @@ const (
 // refused login, a missing database and a malformed URL fail at once. No error
 // shows the password.
 func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) {
+	pool, err := NewPool(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := ping(ctx, pool, opts.Wait); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("postgres: connecting to %s: %w", pool.Config().ConnConfig.Host, err)
+	}
+	return pool, nil
+}
+
+// NewPool makes a pool and asks no server: it fails only for a malformed URL. A
+// node that takes in events has to start without the database, too.
+func NewPool(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) {
 	config, err := opts.config(url)
 	if err != nil {
 		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: opening a pool: %w", err)
-	}
-	if err := ping(ctx, pool, opts.Wait); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("postgres: connecting to %s: %w", config.ConnConfig.Host, err)
+		return nil, fmt.Errorf("postgres: making a pool: %w", err)
 	}
 	return pool, nil
 }

@@ -17,7 +17,8 @@ create table quarantine (
     "offset"    bigint      not null,
     stream      text        not null,
     error       text        not null, -- '' = only waits behind another
-    record      bytea       not null, -- the envelope and the value, as JSON
+    record      jsonb       not null, -- id, envelope, and the value in base64
+    verdict     text        not null default '', -- 'skip' or 'retry', as an operator decided
     caught_at   timestamptz not null default now(),
     primary key (projection, partition, "offset")
 );
