@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,10 @@ const MaxResponseKept = 64 << 10
 // MaxDetail is how long a reason for people may be, in characters
 // (respond-io.md 3.5 and 4.3).
 const MaxDetail = 1000
+
+// MaxExternalID is how much of an id that the integration gives a message is
+// kept, in characters (respond-io.md 4.3).
+const MaxExternalID = 255
 
 // Verdict is what an attempt means for its delivery. It is a label of metrics.
 type Verdict string
@@ -171,8 +176,8 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 	a := DeliveryAttempted{
 		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Attempt: d.Attempts + 1,
 		StartedAt: Stamp(started), DurationMS: now.Sub(started).Milliseconds(),
-		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(o.Detail, MaxDetail),
-		ExternalID: o.ExternalID,
+		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(storable(o.Detail), MaxDetail),
+		ExternalID: Cut(storable(o.ExternalID), MaxExternalID),
 	}
 	if o.Verdict == Retry {
 		if more {
@@ -228,16 +233,16 @@ func Cut(s string, limit int) string {
 	return s
 }
 
-// capText makes bytes of unknown origin fit to be stored as JSON and as text.
+// capText makes bytes of unknown origin fit to be stored.
 func capText(b []byte, limit int) string {
 	if len(b) > limit {
 		b = b[:limit]
 	}
-	clean := make([]rune, 0, len(b))
-	for _, r := range string(b) {
-		if r != 0 {
-			clean = append(clean, r)
-		}
-	}
-	return string(clean)
+	return storable(string(b))
+}
+
+// storable makes a text of unknown origin valid UTF-8 without the zero
+// character, which no store of ours can keep.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }

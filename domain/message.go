@@ -84,17 +84,36 @@ type Message struct {
 // note applies one word about an outgoing message, by the rules of
 // respond-io.md 3.5: a word that is not higher changes nothing but is kept in
 // the history; failed counts only before delivery; delivered and read count
-// also after failed.
-func (m *Message) note(c StatusChange) {
-	m.History = append(m.History, c)
+// also after failed. It tells whether the message changed.
+func (m *Message) note(c StatusChange) bool {
+	moved := false
 	switch {
 	case c.Value == StatusFailed:
-		if m.Status == StatusQueued || m.Status == StatusSent {
-			m.Status, m.Reason = StatusFailed, c.Message
-		}
-	case m.Status == StatusFailed && c.Value.rank() < StatusDelivered.rank():
-		// sent after failed says nothing new
-	case c.Value.rank() > m.Status.rank():
-		m.Status, m.Reason = c.Value, ""
+		moved = m.Status == StatusQueued || m.Status == StatusSent
+	case m.Status == StatusFailed:
+		moved = c.Value.rank() >= StatusDelivered.rank() // sent after failed says nothing new
+	default:
+		moved = c.Value.rank() > m.Status.rank()
 	}
+	if moved {
+		m.Status, m.Reason = c.Value, ""
+		if c.Value == StatusFailed {
+			m.Reason = c.Message
+		}
+	}
+	if !moved && len(m.History) >= MaxHistory {
+		return false
+	}
+	m.History = append(m.History, c)
+	return true
+}
+
+// heard tells whether the very same word was said before: a repeated receipt.
+func (m *Message) heard(c StatusChange) bool {
+	for _, h := range m.History {
+		if h.Value == c.Value && h.Timestamp.Equal(c.Timestamp) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,38 +1,15 @@
 package domain
 
-import (
-	"time"
-
-	"github.com/google/uuid"
-)
-
-// EarlyReceipt is how long a receipt whose message is not known yet waits for
-// an answer of the integration that names it (respond-io.md 3.5, rule 5). It is
-// measured between the events' own times, so a rebuild decides the same.
-const EarlyReceipt = 5 * time.Minute
-
-// ExternalKey names messages by the integration's id within a conversation.
-type ExternalKey struct {
-	Conversation uuid.UUID
-	ExternalID   string
-}
-
-// Receipt is a receipt that has not met its message.
-type Receipt struct {
-	ID uuid.UUID // of the event
-	ExternalKey
-	StatusChange
-	RecordedAt time.Time
-}
+import "github.com/google/uuid"
 
 // Thread is the state that events of streams fold into: contacts, conversations,
 // messages, and receipts that came early. It holds the part of the state that a
 // run of events touches; what has to be loaded before is told by Needs. The
 // entries that changed are listed in the Dirty sets.
 //
-// The same events give the same state whatever the cuts between the runs, and
-// an event that was applied before changes nothing: messages are told apart by
-// id, receipts by the event's id in the position check of the caller.
+// The same events give the same state whatever the cuts between the runs. A
+// message, a receipt or an outcome that is told again changes nothing: messages
+// are told apart by id, all words about an outgoing message by value and time.
 type Thread struct {
 	Contacts      map[uuid.UUID]*Contact
 	Conversations map[uuid.UUID]*Conversation
@@ -43,8 +20,8 @@ type Thread struct {
 	DirtyConversations map[uuid.UUID]struct{}
 	DirtyMessages      map[uuid.UUID]struct{}
 	DeletedMessages    map[uuid.UUID]struct{}
-	NewReceipts        []Receipt
-	SpentReceipts      []uuid.UUID
+	DirtyReceipts      map[uuid.UUID]Receipt  // early ones to keep
+	SpentReceipts      map[uuid.UUID]struct{} // early ones that wait no longer
 
 	external map[ExternalKey][]uuid.UUID // outgoing messages, oldest first
 }
@@ -61,6 +38,8 @@ func NewThread() *Thread {
 		DirtyConversations: map[uuid.UUID]struct{}{},
 		DirtyMessages:      map[uuid.UUID]struct{}{},
 		DeletedMessages:    map[uuid.UUID]struct{}{},
+		DirtyReceipts:      map[uuid.UUID]Receipt{},
+		SpentReceipts:      map[uuid.UUID]struct{}{},
 
 		external: map[ExternalKey][]uuid.UUID{},
 	}
@@ -92,11 +71,7 @@ func NeedsOf(events []Recorded) Needs {
 		case ReceiptRecorded:
 			n.External[ExternalKey{e.ConversationID, e.ExternalID}] = struct{}{}
 		case DeliveryAttempted:
-			n.Messages[e.MessageID] = struct{}{}
-			n.Conversations[e.Conversation] = struct{}{}
-			if e.ExternalID != "" {
-				n.External[ExternalKey{e.Conversation, e.ExternalID}] = struct{}{}
-			}
+			n.attempt(e)
 		case DeliveryRedriven:
 			n.Messages[e.MessageID] = struct{}{}
 		case ConversationClosed:
@@ -114,8 +89,18 @@ func (n Needs) message(contact, conversation, message uuid.UUID) {
 	n.Messages[message] = struct{}{}
 }
 
-// LoadMessage puts a stored message into the state. Messages must be loaded in
-// the order of their positions.
+func (n Needs) attempt(e DeliveryAttempted) {
+	if e.Verdict == Retry {
+		return
+	}
+	n.Messages[e.MessageID] = struct{}{}
+	if e.ExternalID != "" { // an echo may have come first
+		n.Conversations[e.Conversation] = struct{}{}
+		n.External[ExternalKey{e.Conversation, e.ExternalID}] = struct{}{}
+	}
+}
+
+// LoadMessage puts a stored message into the state. Its content is not needed.
 func (t *Thread) LoadMessage(m *Message) {
 	t.Messages[m.ID] = m
 	t.index(m)
@@ -155,11 +140,7 @@ func (t *Thread) Apply(r Recorded) {
 	case DeliveryAttempted:
 		t.attempted(r, e)
 	case DeliveryRedriven:
-		if m := t.Messages[e.MessageID]; m != nil && m.Status == StatusFailed {
-			m.Status, m.Reason = StatusQueued, ""
-			m.History = append(m.History, StatusChange{Value: StatusQueued, Timestamp: r.Time})
-			t.DirtyMessages[m.ID] = struct{}{}
-		}
+		t.redriven(r, e)
 	case ConversationClosed:
 		t.closed(r, e)
 	case ConversationAssigned:
@@ -167,29 +148,6 @@ func (t *Thread) Apply(r Recorded) {
 			c.Handler, c.AgentID, c.UpdatedAt = e.To, e.AgentID, r.Time
 			t.DirtyConversations[c.ID] = struct{}{}
 		}
-	}
-}
-
-// echoed takes in what the business said elsewhere. An echo of a platform send
-// is that message and counts as its sent receipt (respond-io.md 3.8).
-func (t *Thread) echoed(r Recorded, e MessageEchoed) {
-	key := ExternalKey{e.ConversationID, e.ExternalID}
-	for _, id := range t.external[key] {
-		m := t.Messages[id]
-		if m.Kind == KindEcho {
-			return // told before
-		}
-		m.note(StatusChange{Value: StatusSent, Timestamp: e.SentAt})
-		t.DirtyMessages[id] = struct{}{}
-		return
-	}
-	t.said(r, e.ContactID, e.Profile, Message{
-		ID: e.MessageID, Conversation: e.ConversationID, Direction: Out, Kind: KindEcho, Content: e.Content,
-		ExternalID: e.ExternalID, Status: StatusSent, SentAt: e.SentAt,
-		History: []StatusChange{{Value: StatusSent, Timestamp: e.SentAt}},
-	})
-	if m := t.Messages[e.MessageID]; m != nil {
-		t.meetEarly(m, key, r.Time)
 	}
 }
 
@@ -237,122 +195,8 @@ func (t *Thread) meet(r Recorded, id uuid.UUID, profile *Profile) {
 	}
 }
 
-// receipt applies to the newest outgoing message of that id (respond-io.md 4.4)
-// or waits for one.
-func (t *Thread) receipt(r Recorded, e ReceiptRecorded) {
-	key := ExternalKey{e.ConversationID, e.ExternalID}
-	change := StatusChange{Value: e.Value, Timestamp: e.OccurredAt, Message: e.Reason}
-	if m := t.newest(key); m != nil {
-		if m.heard(change) {
-			return
-		}
-		m.note(change)
-		t.DirtyMessages[m.ID] = struct{}{}
-		return
-	}
-	for _, known := range t.Early[key] {
-		if known.ID == r.ID {
-			return
-		}
-	}
-	early := Receipt{ID: r.ID, ExternalKey: key, StatusChange: change, RecordedAt: r.Time}
-	t.Early[key] = append(t.Early[key], early)
-	t.NewReceipts = append(t.NewReceipts, early)
-}
-
-func (t *Thread) newest(key ExternalKey) *Message {
-	var newest *Message
-	for _, id := range t.external[key] {
-		if m := t.Messages[id]; newest == nil || m.Position.Offset > newest.Position.Offset {
-			newest = m
-		}
-	}
-	return newest
-}
-
-// heard tells whether the very same word was said before: a repeated receipt.
-func (m *Message) heard(c StatusChange) bool {
-	for _, h := range m.History {
-		if h.Value == c.Value && h.Timestamp.Equal(c.Timestamp) && h.Message == c.Message {
-			return true
-		}
-	}
-	return false
-}
-
-// attempted lets an outgoing message follow its delivery.
-func (t *Thread) attempted(r Recorded, e DeliveryAttempted) {
-	m := t.Messages[e.MessageID]
-	if m == nil {
-		return
-	}
-	switch e.Verdict {
-	case Delivered:
-		if m.ExternalID == e.ExternalID && m.Status != StatusQueued && m.Status != StatusFailed {
-			return // told before
-		}
-		m.ExternalID = e.ExternalID
-		m.note(StatusChange{Value: StatusSent, Timestamp: r.Time})
-		if m.Status == StatusFailed {
-			m.Status, m.Reason = StatusSent, ""
-		}
-		key := ExternalKey{e.Conversation, e.ExternalID}
-		t.absorbEcho(m, key)
-		t.index(m)
-		t.meetEarly(m, key, r.Time)
-	case Refused, Exhausted:
-		change := StatusChange{Value: StatusFailed, Timestamp: r.Time, Message: e.Detail}
-		if m.heard(change) {
-			return
-		}
-		m.note(change)
-	case Retry:
-		return
-	}
-	t.DirtyMessages[m.ID] = struct{}{}
-}
-
-// absorbEcho lets the message take over from an echo of itself that came before
-// the answer that names it.
-func (t *Thread) absorbEcho(m *Message, key ExternalKey) {
-	if key.ExternalID == "" {
-		return
-	}
-	kept := t.external[key][:0]
-	for _, id := range t.external[key] {
-		echo := t.Messages[id]
-		if echo.Kind != KindEcho {
-			kept = append(kept, id)
-			continue
-		}
-		for _, h := range echo.History[1:] {
-			m.note(h)
-		}
-		delete(t.Messages, id)
-		delete(t.DirtyMessages, id)
-		t.DeletedMessages[id] = struct{}{}
-		if c := t.Conversations[echo.Conversation]; c != nil {
-			c.Messages--
-			if c.LastMessage == echo.ID {
-				c.LastMessage = m.ID
-			}
-			t.DirtyConversations[c.ID] = struct{}{}
-		}
-	}
-	t.external[key] = kept
-}
-
-// meetEarly applies the receipts that came before the message had its id.
-func (t *Thread) meetEarly(m *Message, key ExternalKey, at time.Time) {
-	for _, early := range t.Early[key] {
-		if at.Sub(early.RecordedAt) <= EarlyReceipt {
-			m.note(early.StatusChange)
-			t.SpentReceipts = append(t.SpentReceipts, early.ID)
-		}
-	}
-	delete(t.Early, key)
-}
-
+// closed ends the episode, unless somebody has said something since. A close
+// that landed twice finds the conversation closed, or moved on.
 func (t *Thread) closed(r Recorded, e ConversationClosed) {
 	c := t.Conversations[e.ConversationID]
 	if c == nil || c.Status != StatusOpen || c.LastMessage != e.Seen {
