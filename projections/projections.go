@@ -30,13 +30,16 @@ type Projection interface {
 // Follower is told what became of a projection's partitions on this process.
 // Calls about one partition come one after another.
 type Follower interface {
-	// Gained tells that this process projects the partition from now on, and the
-	// first offset that is not applied yet. ctx ends when the partition is taken
-	// away.
+	// Gained tells that this process projects the partition from now on, beginning
+	// with the offset next. ctx ends when the partition is taken away. It returns
+	// soon.
 	Gained(ctx context.Context, partition int, next int64)
 	// Applied tells that events were applied and committed, and the next offset.
+	// From Gained to Lost every applied event is told once, in order, and every
+	// move of the checkpoint, also one over records that hold no event. Where a
+	// commit's result is not known, the partition is lost and gained again.
 	Applied(partition int, events []domain.Recorded, next int64)
 	// Lost tells that the partition is taken away. It is not given to another
-	// process before Lost returns.
+	// process before Lost returns, which takes some seconds at most.
 	Lost(partition int)
 }

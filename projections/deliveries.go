@@ -1,0 +1,425 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// Deliveries is the read model of outbound events on their way to callbacks,
+// with their attempts. It is also what the delivery worker starts from: which
+// deliveries head their lane is kept with the rows (head), so that finding work
+// costs the same whatever waits behind it.
+type Deliveries struct {
+	pool *pgxpool.Pool
+
+	mu      sync.Mutex
+	repeats map[int][]int64 // by partition, oldest first, at most maxRepeats
+}
+
+// maxRepeats bounds how many repeated records a partition remembers. Each is
+// asked for right after the run that it came in.
+const maxRepeats = 8192
+
+// NewDeliveries makes the projection; pool serves its reads.
+func NewDeliveries(pool *pgxpool.Pool) *Deliveries {
+	return &Deliveries{pool: pool, repeats: map[int][]int64{}}
+}
+
+// Name is the projection's key in checkpoints.
+func (p *Deliveries) Name() string { return "deliveries" }
+
+// Repeated tells whether the record at an offset that Apply has seen lately told
+// of a delivery that was known before. It is a property of the log, true
+// whatever became of the transaction.
+func (p *Deliveries) Repeated(partition int, offset int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.repeats[partition], offset)
+}
+
+func (p *Deliveries) noteRepeats(partition int, offsets []int64) {
+	if len(offsets) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := append(p.repeats[partition], offsets...)
+	p.repeats[partition] = all[max(0, len(all)-maxRepeats):]
+}
+
+// Apply folds a run of events into rows: two round trips, whatever its length.
+func (p *Deliveries) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
+	run := newDeliveryRun(partition, events)
+	if len(run.ids) == 0 {
+		return nil
+	}
+	if err := run.load(ctx, tx); err != nil {
+		return fmt.Errorf("load deliveries: %w", err)
+	}
+	for _, r := range events {
+		run.apply(r)
+	}
+	p.noteRepeats(partition, run.repeats)
+	if err := run.write(ctx, tx); err != nil {
+		return fmt.Errorf("write deliveries: %w", err)
+	}
+	return nil
+}
+
+// deliveryRow is a delivery as one run sees it.
+type deliveryRow struct {
+	domain.Delivery
+	lane  string
+	head  bool                 // as stored; of no meaning for a new row
+	was   domain.DeliveryState // as stored, "" = new
+	dirty bool
+}
+
+// deliveryRun is one run of events of a partition, folded in memory.
+type deliveryRun struct {
+	partition int
+	ids       []uuid.UUID         // deliveries that the run names
+	lanes     map[string]*runLane // their lanes
+	rows      map[uuid.UUID]*deliveryRow
+	order     []*deliveryRow // new rows, in the order of the log
+	attempts  []attemptRow
+	repeats   []int64
+}
+
+// runLane is a lane that a run touches.
+type runLane struct {
+	touched int                        // how many deliveries of it the run names
+	stored  []laneEntry                // its first touched+1 blocking rows, as stored
+	rows    map[uuid.UUID]*deliveryRow // those the run names
+}
+
+type laneEntry struct {
+	id     uuid.UUID
+	offset int64
+	head   bool
+}
+
+type attemptRow struct {
+	delivery uuid.UUID
+	domain.DeliveryAttempted
+}
+
+func newDeliveryRun(partition int, events []domain.Recorded) *deliveryRun {
+	run := &deliveryRun{partition: partition, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{}}
+	seen := make(map[uuid.UUID]struct{}, len(events))
+	for _, r := range events {
+		id, ok := deliveryIn(r)
+		if !ok {
+			continue
+		}
+		if _, again := seen[id]; again {
+			continue
+		}
+		seen[id] = struct{}{}
+		run.ids = append(run.ids, id)
+		lane := run.lanes[r.Stream()]
+		if lane == nil {
+			lane = &runLane{rows: map[uuid.UUID]*deliveryRow{}}
+			run.lanes[r.Stream()] = lane
+		}
+		lane.touched++
+	}
+	return run
+}
+
+// deliveryIn names the delivery that an event is about.
+func deliveryIn(r domain.Recorded) (uuid.UUID, bool) {
+	switch e := r.Data.(type) {
+	case domain.MessageSent:
+		return domain.DeliveryID(r.ID), true
+	case domain.DeliveryAttempted:
+		return e.DeliveryID, true
+	case domain.DeliveryRedriven:
+		return e.DeliveryID, true
+	case domain.DeliveryDropped:
+		return e.DeliveryID, true
+	default:
+		return uuid.UUID{}, false
+	}
+}
+
+// load reads the rows that the run names, and of each lane as many of its first
+// blocking rows that one of them is not named by the run.
+func (run *deliveryRun) load(ctx context.Context, tx pgx.Tx) error {
+	names, limits := make([]string, 0, len(run.lanes)), make([]int64, 0, len(run.lanes))
+	for name, lane := range run.lanes {
+		names, limits = append(names, name), append(limits, int64(lane.touched+1))
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		select id, "offset", lane, state, parked, head, attempts, tries, created_at,
+			first_tried_at, next_attempt_at, settled_at, last_reason, last_detail
+		from deliveries where id = any($1)`, run.ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			row := &deliveryRow{}
+			row.Position.Partition = run.partition
+			if err := rows.Scan(&row.ID, &row.Position.Offset, &row.lane, &row.State, &row.Parked, &row.head,
+				&row.Attempts, &row.Tries, &row.CreatedAt, &row.FirstTriedAt, &row.NextAttemptAt, &row.SettledAt,
+				&row.LastReason, &row.LastDetail); err != nil {
+				return err
+			}
+			row.was = row.State
+			// A row of another lane than the event's is somebody's mistake: leave it alone.
+			if lane := run.lanes[row.lane]; lane != nil {
+				run.rows[row.ID], lane.rows[row.ID] = row, row
+			}
+		}
+		return rows.Err()
+	})
+	batch.Queue(`
+		select t.lane, d.id, d."offset", d.head
+		from unnest($1::text[], $2::bigint[]) t(lane, n) cross join lateral (
+			select id, "offset", head from deliveries
+			where lane = t.lane and blocks order by "offset" limit t.n
+		) d`, names, limits).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var name string
+			var entry laneEntry
+			if err := rows.Scan(&name, &entry.id, &entry.offset, &entry.head); err != nil {
+				return err
+			}
+			lane := run.lanes[name]
+			lane.stored = append(lane.stored, entry)
+		}
+		return rows.Err()
+	})
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// apply folds one event.
+func (run *deliveryRun) apply(r domain.Recorded) {
+	if d, ok := domain.DeliveryOf(r); ok {
+		if run.rows[d.ID] != nil {
+			run.repeats = append(run.repeats, r.Position.Offset)
+			return
+		}
+		row := &deliveryRow{Delivery: d, lane: r.Stream(), dirty: true}
+		run.rows[d.ID], run.lanes[row.lane].rows[d.ID] = row, row
+		run.order = append(run.order, row)
+		return
+	}
+	id, ok := deliveryIn(r)
+	if !ok {
+		return
+	}
+	row := run.rows[id]
+	if row == nil || row.lane != r.Stream() {
+		return
+	}
+	state, attempts := row.State, row.Attempts
+	row.Apply(r)
+	if row.State == state && row.Attempts == attempts {
+		return // told before
+	}
+	row.dirty = true
+	if e, ok := r.Data.(domain.DeliveryAttempted); ok {
+		run.attempts = append(run.attempts, attemptRow{delivery: id, DeliveryAttempted: e})
+	}
+}
+
+// heads finds the head of each lane, marks the rows of the run, and lists the
+// other rows that become head or stop being it.
+func (run *deliveryRun) heads() (ids []uuid.UUID, flags []bool) {
+	for _, lane := range run.lanes {
+		var first *deliveryRow
+		for _, row := range lane.rows {
+			if row.Blocks() && (first == nil || row.Position.Offset < first.Position.Offset) {
+				first = row
+			}
+		}
+		// The stored head is a row of the run, or the first entry that is not.
+		for _, entry := range lane.stored {
+			if lane.rows[entry.id] != nil {
+				continue
+			}
+			leads := first == nil || entry.offset < first.Position.Offset
+			if leads {
+				first = nil
+			}
+			if leads != entry.head {
+				ids, flags = append(ids, entry.id), append(flags, leads)
+			}
+			break
+		}
+		for _, row := range lane.rows {
+			if leads := row == first; leads != row.head {
+				row.head, row.dirty = leads, true
+			}
+		}
+	}
+	return ids, flags
+}
+
+// write sends all changes in one batch.
+func (run *deliveryRun) write(ctx context.Context, tx pgx.Tx) error {
+	batch := &pgx.Batch{}
+	if ids, flags := run.heads(); len(ids) > 0 {
+		batch.Queue(`
+			update deliveries d set head = u.head
+			from unnest($1::uuid[], $2::boolean[]) u(id, head) where d.id = u.id`, ids, flags)
+	}
+	if err := run.queueInserts(batch); err != nil {
+		return err
+	}
+	run.queueUpdates(batch)
+	run.queueAttempts(batch)
+	run.queueDepth(batch)
+	if batch.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+func (run *deliveryRun) queueInserts(batch *pgx.Batch) error {
+	if len(run.order) == 0 {
+		return nil
+	}
+	n := len(run.order)
+	var c stateColumns
+	offsets, accounts, channels := make([]int64, n), make([]string, n), make([]string, n)
+	lanes, dialects, contents := make([]string, n), make([]string, n), make([]string, n)
+	messages, conversations := make([]uuid.UUID, n), make([]uuid.UUID, n)
+	created := make([]time.Time, n)
+	for i, row := range run.order {
+		content, err := json.Marshal(row.Content)
+		if err != nil {
+			return fmt.Errorf("encode the content of %s: %w", row.ID, err)
+		}
+		c.add(row)
+		offsets[i], accounts[i], channels[i] = row.Position.Offset, row.Account, row.Channel
+		lanes[i], dialects[i], contents[i] = row.lane, string(row.Dialect), string(content)
+		messages[i], conversations[i], created[i] = row.MessageID, row.Conversation, row.CreatedAt
+	}
+	batch.Queue(`
+		insert into deliveries (id, state, parked, blocks, head, attempts, tries, last_reason, last_detail, due,
+			first_tried_at, next_attempt_at, settled_at,
+			"offset", account, channel_id, lane, dialect, content, message_id, conversation_id, created_at, partition)
+		select u.*, $23 from unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[], $5::boolean[], $6::int[], $7::int[],
+			$8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
+			$14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::json[], $20::uuid[], $21::uuid[],
+			$22::timestamptz[]) u`,
+		append(c.args(), offsets, accounts, channels, lanes, dialects, contents, messages, conversations, created,
+			run.partition)...)
+	return nil
+}
+
+func (run *deliveryRun) queueUpdates(batch *pgx.Batch) {
+	var c stateColumns
+	for _, row := range run.rows {
+		if row.dirty && row.was != "" {
+			c.add(row)
+		}
+	}
+	if len(c.ids) == 0 {
+		return
+	}
+	batch.Queue(`
+		update deliveries d set state = u.state, parked = u.parked, blocks = u.blocks, head = u.head,
+			attempts = u.attempts, tries = u.tries, last_reason = u.last_reason, last_detail = u.last_detail,
+			due = u.due, first_tried_at = u.first_tried_at, next_attempt_at = u.next_attempt_at, settled_at = u.settled_at
+		from unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[], $5::boolean[], $6::int[], $7::int[],
+			$8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[])
+			u(id, state, parked, blocks, head, attempts, tries, last_reason, last_detail, due,
+				first_tried_at, next_attempt_at, settled_at)
+		where d.id = u.id`, c.args()...)
+}
+
+func (run *deliveryRun) queueAttempts(batch *pgx.Batch) {
+	n := len(run.attempts)
+	if n == 0 {
+		return
+	}
+	ids, numbers, started := make([]uuid.UUID, n), make([]int, n), make([]time.Time, n)
+	durations, statuses := make([]int64, n), make([]int, n)
+	verdicts, reasons := make([]string, n), make([]string, n)
+	details, responses := make([]string, n), make([]string, n)
+	for i, a := range run.attempts {
+		ids[i], numbers[i], started[i], durations[i] = a.delivery, a.Attempt, a.StartedAt, a.DurationMS
+		verdicts[i], reasons[i], statuses[i] = string(a.Verdict), string(a.Reason), a.HTTPStatus
+		details[i], responses[i] = storable(a.Detail), storable(a.Response)
+	}
+	batch.Queue(`
+		insert into delivery_attempts (delivery_id, number, started_at, duration_ms, verdict, reason, http_status, detail, response)
+		select * from unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::int[],
+			$8::text[], $9::text[]) on conflict do nothing`,
+		ids, numbers, started, durations, verdicts, reasons, statuses, details, responses)
+}
+
+// queueDepth moves the counts by what the run has changed.
+func (run *deliveryRun) queueDepth(batch *pgx.Batch) {
+	delta := map[domain.DeliveryState]int64{}
+	for _, row := range run.rows {
+		if row.was != row.State {
+			delta[row.State]++
+			delta[row.was]--
+		}
+	}
+	delete(delta, "")
+	var states []string
+	var moves []int64
+	for _, state := range domain.DeliveryStates {
+		if delta[state] != 0 {
+			states, moves = append(states, string(state)), append(moves, delta[state])
+		}
+	}
+	if len(states) == 0 {
+		return
+	}
+	batch.Queue(`
+		insert into delivery_depth as c (partition, state, n)
+		select $1, u.* from unnest($2::text[], $3::bigint[]) u
+		on conflict (partition, state) do update set n = c.n + excluded.n`, run.partition, states, moves)
+}
+
+// stateColumns are the columns that change in the life of a row.
+type stateColumns struct {
+	ids                         []uuid.UUID
+	states, reasons, details    []string
+	parked, blocks, heads       []bool
+	attempts, tries             []int
+	due                         []time.Time
+	firstTried, next, settledAt []*time.Time
+}
+
+func (c *stateColumns) add(row *deliveryRow) {
+	c.ids, c.states = append(c.ids, row.ID), append(c.states, string(row.State))
+	c.parked, c.blocks, c.heads = append(c.parked, row.Parked), append(c.blocks, row.Blocks()), append(c.heads, row.head)
+	c.attempts, c.tries = append(c.attempts, row.Attempts), append(c.tries, row.Tries)
+	c.reasons, c.details = append(c.reasons, string(row.LastReason)), append(c.details, storable(row.LastDetail))
+	due := row.CreatedAt
+	if row.NextAttemptAt != nil {
+		due = *row.NextAttemptAt
+	}
+	c.due = append(c.due, due)
+	c.firstTried, c.next = append(c.firstTried, row.FirstTriedAt), append(c.next, row.NextAttemptAt)
+	c.settledAt = append(c.settledAt, row.SettledAt)
+}
+
+func (c *stateColumns) args() []any {
+	return []any{
+		c.ids, c.states, c.parked, c.blocks, c.heads, c.attempts, c.tries, c.reasons, c.details, c.due,
+		c.firstTried, c.next, c.settledAt,
+	}
+}
+
+// storable makes a text fit for a text column: what an endpoint said may hold
+// anything.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+}

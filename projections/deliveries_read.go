@@ -1,0 +1,163 @@
+package projections
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// deliveryColumns are those that scanDelivery reads, of a table named d.
+const deliveryColumns = `d.id, d.partition, d."offset", d.account, d.channel_id, d.lane, d.dialect, d.message_id,
+	d.conversation_id, d.content, d.state, d.parked, d.attempts, d.tries, d.last_reason, d.last_detail, d.created_at,
+	d.first_tried_at, d.next_attempt_at, d.settled_at`
+
+func scanDelivery(row pgx.CollectableRow) (domain.Delivery, error) {
+	var d domain.Delivery
+	var lane string
+	var content []byte
+	if err := row.Scan(&d.ID, &d.Position.Partition, &d.Position.Offset, &d.Account, &d.Channel, &lane, &d.Dialect,
+		&d.MessageID, &d.Conversation, &content, &d.State, &d.Parked, &d.Attempts, &d.Tries, &d.LastReason,
+		&d.LastDetail, &d.CreatedAt, &d.FirstTriedAt, &d.NextAttemptAt, &d.SettledAt); err != nil {
+		return d, err
+	}
+	_, d.ContactRef, _ = domain.SplitStream(lane)
+	d.CreatedAt = d.CreatedAt.UTC()
+	for _, t := range []*time.Time{d.FirstTriedAt, d.NextAttemptAt, d.SettledAt} {
+		if t != nil {
+			*t = t.UTC()
+		}
+	}
+	if err := json.Unmarshal(content, &d.Content); err != nil {
+		return d, fmt.Errorf("decode the content of delivery %s: %w", d.ID, err)
+	}
+	return d, nil
+}
+
+// Deliveries lists deliveries of an account, newest first, and the cursor of the
+// part after, "" at the end. A cursor that it did not give is CodeInvalid.
+func (p *Deliveries) Deliveries(ctx context.Context, f domain.DeliveryFilter, page domain.Page) ([]domain.Delivery, string, error) {
+	sql := strings.Builder{}
+	sql.WriteString("select " + deliveryColumns + " from deliveries d where d.account = $1")
+	args := []any{f.Account}
+	also := func(condition string, values ...any) {
+		for i, v := range values {
+			args = append(args, v)
+			condition = strings.ReplaceAll(condition, fmt.Sprintf("?%d", i+1), fmt.Sprintf("$%d", len(args)))
+		}
+		sql.WriteString(" and " + condition)
+	}
+	if f.Channel != "" {
+		also("d.channel_id = ?1", f.Channel)
+	}
+	if f.State != "" {
+		also("d.state = ?1", string(f.State))
+		if f.State != domain.StateDelivered {
+			sql.WriteString(" and d.state <> 'delivered'") // names the partial index
+		}
+	}
+	if page.After != "" {
+		at, id, err := readDeliveryCursor(page.After)
+		if err != nil {
+			return nil, "", err
+		}
+		also("(d.created_at, d.id) < (?1, ?2)", at, id)
+	}
+	sql.WriteString(fmt.Sprintf(" order by d.created_at desc, d.id desc limit %d", page.Limit+1))
+
+	rows, err := p.pool.Query(ctx, sql.String(), args...)
+	if err != nil {
+		return nil, "", fmt.Errorf("list deliveries: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scanDelivery)
+	if err != nil {
+		return nil, "", fmt.Errorf("list deliveries: %w", err)
+	}
+	if len(list) <= page.Limit {
+		return list, "", nil
+	}
+	list = list[:page.Limit]
+	return list, deliveryCursor(list[len(list)-1]), nil
+}
+
+func deliveryCursor(d domain.Delivery) string {
+	text := d.CreatedAt.Format(time.RFC3339Nano) + " " + d.ID.String()
+	return base64.RawURLEncoding.EncodeToString([]byte(text))
+}
+
+func readDeliveryCursor(cursor string) (time.Time, uuid.UUID, error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	at, id, _ := strings.Cut(string(text), " ")
+	created, errAt := time.Parse(time.RFC3339Nano, at)
+	parsed, errID := uuid.Parse(id)
+	if err := errors.Join(err, errAt, errID); err != nil {
+		return time.Time{}, uuid.UUID{}, &domain.Error{
+			Code: domain.CodeInvalid, Field: "cursor", Message: "is not one that a list gave", Err: err,
+		}
+	}
+	return created, parsed, nil
+}
+
+// Delivery gives one delivery of an account and its attempts, oldest first;
+// CodeNotFound when the account has none of that id.
+func (p *Deliveries) Delivery(ctx context.Context, account string, id uuid.UUID) (domain.Delivery, []domain.Attempt, error) {
+	rows, err := p.pool.Query(ctx, "select "+deliveryColumns+" from deliveries d where d.id = $1 and d.account = $2", id, account)
+	if err != nil {
+		return domain.Delivery{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
+	}
+	d, err := pgx.CollectExactlyOneRow(rows, scanDelivery)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Delivery{}, nil, domain.Errorf(domain.CodeNotFound, "there is no such delivery")
+	}
+	if err != nil {
+		return domain.Delivery{}, nil, fmt.Errorf("read delivery %s: %w", id, err)
+	}
+	attempts, err := p.attempts(ctx, id)
+	return d, attempts, err
+}
+
+func (p *Deliveries) attempts(ctx context.Context, id uuid.UUID) ([]domain.Attempt, error) {
+	rows, err := p.pool.Query(ctx, `
+		select number, started_at, duration_ms, verdict, reason, http_status, detail, response
+		from delivery_attempts where delivery_id = $1 order by number`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read attempts of %s: %w", id, err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a domain.Attempt, err error) {
+		var ms int64
+		err = row.Scan(&a.Number, &a.StartedAt, &ms, &a.Verdict, &a.Reason, &a.HTTPStatus, &a.Detail, &a.Response)
+		a.StartedAt, a.Duration = a.StartedAt.UTC(), time.Duration(ms)*time.Millisecond
+		return a, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read attempts of %s: %w", id, err)
+	}
+	return list, nil
+}
+
+// Depth counts the deliveries of some partitions by state.
+func (p *Deliveries) Depth(ctx context.Context, partitions []int) (map[domain.DeliveryState]int64, error) {
+	rows, err := p.pool.Query(ctx,
+		"select state, sum(n)::bigint from delivery_depth where partition = any($1) group by state", partitions)
+	if err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	depth := map[domain.DeliveryState]int64{}
+	var state domain.DeliveryState
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+		depth[state] = n
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	return depth, nil
+}
