@@ -112,7 +112,7 @@ func startCluster(ctx context.Context, cfg ClusterConfig, shared string) (*Clust
 	if cfg.Progress == nil {
 		cfg.Progress = io.Discard
 	}
-	p, err := choosePlace(cfg.Dir, shared)
+	p, err := choosePlace(ctx, cfg.Dir, shared)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -161,7 +161,7 @@ func (c *Cluster) start(ctx context.Context, cfg ClusterConfig) (binaries, bool,
 	settings["port"] = socketPort
 	settings["unix_socket_directories"] = c.socketDir
 	settings["unix_socket_permissions"] = "0700"
-	if c.server, err = startServer(b, c.place, settings, c.logger); err != nil {
+	if c.server, err = startServer(b, c.place, settings, c.logger); err != nil { //nolint:contextcheck // the server outlives its start
 		return b, false, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -272,7 +272,7 @@ func (c *Cluster) ensureDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // a connection that only asked
+	defer conn.Close(context.WithoutCancel(ctx))
 	var exists bool
 	if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", clusterName).Scan(&exists); err != nil {
 		return err

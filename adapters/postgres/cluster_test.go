@@ -136,7 +136,7 @@ func TestCluster_Done(t *testing.T) {
 
 // Ensure that whatever a killed server left in postmaster.pid does not stop the
 // next start.
-func TestStartCluster_leftPidFile(t *testing.T) {
+func TestStartCluster_leftPidFile(t *testing.T) { //nolint:tparallel // the cases share one cluster
 	t.Parallel()
 	dir := openDir(t)
 	c := mustStart(t, dir)

@@ -122,7 +122,7 @@ func (in installer) withoutMainCluster(ctx context.Context) (undo func(), err er
 	if err != nil {
 		return nil, fmt.Errorf("preparing the installation: %w", err)
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // a temporary file
+	defer os.Remove(file.Name())
 	_, err = file.WriteString("# Written by parley while it installed postgresql for a private cluster.\n# Remove it to have Debian create a cluster \"main\" with each new version.\ncreate_main_cluster = false\n")
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("preparing the installation: %w", err)

@@ -37,7 +37,7 @@ func runChild(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("url", c.URL())
+	fmt.Fprintln(os.Stdout, "url", c.URL())
 	conn, err := pgx.Connect(ctx, c.URL())
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func runChild(dir string) error {
 		if err := conn.QueryRow(ctx, "insert into acked default values returning n").Scan(&n); err != nil {
 			break
 		}
-		fmt.Println("row", n)
+		fmt.Fprintln(os.Stdout, "row", n)
 	}
 	stopCtx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -61,7 +61,7 @@ func runChild(dir string) error {
 // when the tests run as root, whose temporary folders are closed to others.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "parley-postgres-")
+	dir, err := os.MkdirTemp("/tmp", "parley-postgres-") //nolint:usetesting // t.TempDir is closed to others
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func mustStart(t *testing.T, dir string) *Cluster {
 
 func mustStop(t *testing.T, c *Cluster) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 	defer cancel()
 	if err := c.Stop(ctx); err != nil {
 		t.Error(err)
@@ -108,7 +108,7 @@ func mustConnect(t *testing.T, url string) *pgx.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
 		defer cancel()
 		_ = conn.Close(ctx) // it may be cut already
 	})

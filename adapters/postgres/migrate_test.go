@@ -27,7 +27,7 @@ func migrations(files ...string) fstest.MapFS {
 func TestMigrate_concurrently(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	fsys := migrations("create table read.messages (id int)", "select pg_sleep(0.2); alter table read.messages add text text")
+	fsys := migrations("create table read.messages (id int)", "select pg_sleep(0.2); alter table read.messages add body text")
 	var nodes errgroup.Group
 	for range 4 {
 		nodes.Go(func() error { return postgres.Migrate(t.Context(), pool, fsys, "read.version") })

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func clearOrphans(ctx context.Context, p place, socketDir string, logger *slog.L
 		for _, pid := range pids {
 			// A living postmaster directs its children itself. Without one
 			// each backend is on its own, and leaves on either signal.
-			if known && contains(pids, postmaster) && pid != postmaster && step.signal != syscall.SIGKILL {
+			if known && slices.Contains(pids, postmaster) && pid != postmaster && step.signal != syscall.SIGKILL {
 				continue
 			}
 			if err := syscall.Kill(pid, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -96,13 +97,4 @@ func postmasterPID(data string) (int, bool) {
 	first, _, _ := strings.Cut(string(text), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(first))
 	return pid, err == nil && pid > 1
-}
-
-func contains(pids []int, pid int) bool {
-	for _, p := range pids {
-		if p == pid {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -79,7 +80,7 @@ func (p place) major() (int, error) {
 // cluster is never left for a new empty one: dir wins if it has data, then the
 // shared folder if that has, and only then the question is asked whether the
 // unprivileged user can reach dir.
-func choosePlace(dir string, shared string) (place, error) {
+func choosePlace(ctx context.Context, dir, shared string) (place, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return place{}, fmt.Errorf("resolving %s: %w", dir, err)
@@ -111,7 +112,7 @@ func choosePlace(dir string, shared string) (place, error) {
 			return place{}, fmt.Errorf("the database in %s belongs to root, and Postgres does not run as root: give it to another user (chown -R)", p.data())
 		}
 		p.owner = owner
-		if !reachable(p.dir, owner) {
+		if !reachable(ctx, p.dir, owner) {
 			return place{}, fmt.Errorf("the database in %s belongs to user id %d, who cannot enter that folder: allow it with chmod o+x on its parents", p.data(), owner.uid)
 		}
 		return p, nil
@@ -126,7 +127,7 @@ func choosePlace(dir string, shared string) (place, error) {
 	if err := os.MkdirAll(here.dir, 0o711); err != nil {
 		return place{}, fmt.Errorf("creating %s: %w", here.dir, err)
 	}
-	if reachable(here.dir, owner) {
+	if reachable(ctx, here.dir, owner) {
 		return here, nil
 	}
 	for _, d := range []string{shared, there.dir} {
@@ -134,7 +135,7 @@ func choosePlace(dir string, shared string) (place, error) {
 			return place{}, fmt.Errorf("creating %s: %w", d, err)
 		}
 	}
-	if !reachable(there.dir, owner) {
+	if !reachable(ctx, there.dir, owner) {
 		return place{}, fmt.Errorf("user id %d can enter neither %s nor %s: allow it with chmod o+x on the parents of one", owner.uid, here.dir, there.dir)
 	}
 	return there, nil
@@ -182,8 +183,9 @@ func unprivileged() (account, error) {
 
 // reachable asks the kernel whether the account can enter dir, by starting a
 // process there as that user: permissions, ACLs and mounts all count.
-func reachable(dir string, a account) bool {
-	cmd := exec.Command("/bin/sh", "-c", ":")
+func reachable(ctx context.Context, dir string, a account) bool {
+	// Cut short it would say no, and the database would go elsewhere.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", ":")
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential()}
 	return cmd.Run() == nil

@@ -106,11 +106,11 @@ func TestStartCluster_unreachable(t *testing.T) {
 	if err := os.Chmod(closed, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p, err := choosePlace(dir, shared)
+	p, err := choosePlace(t.Context(), dir, shared)
 	if err != nil || p.dir != c.Dir() {
 		t.Errorf("now in %s (%v), was in %s", p.dir, err, c.Dir())
 	}
-	if other, err := choosePlace(filepath.Join(closed, "other"), shared); err != nil || other.dir == p.dir {
+	if other, err := choosePlace(t.Context(), filepath.Join(closed, "other"), shared); err != nil || other.dir == p.dir {
 		t.Errorf("another folder's database: %s, %v", other.dir, err)
 	}
 }
@@ -148,7 +148,7 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
 	if err != nil {
 		t.Fatal(err)

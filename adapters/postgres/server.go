@@ -32,7 +32,8 @@ func startServer(b binaries, p place, settings map[string]string, logger *slog.L
 		args = append(args, "-c", name+"="+settings[name])
 	}
 	s := &server{log: &logWriter{logger: logger}, done: make(chan struct{})}
-	cmd := exec.Command(b.postgres(), args...)
+	// No context ends it: stop does, in order.
+	cmd := exec.CommandContext(context.Background(), b.postgres(), args...)
 	cmd.Dir = p.data()
 	cmd.Env = serverEnv()
 	cmd.Stdout = s.log
@@ -71,10 +72,11 @@ func (s *server) stop(ctx context.Context, bound time.Duration) error {
 		return nil
 	}
 	// The postmaster itself kills what has not left 5 s after SIGQUIT.
-	if s.wait(context.Background(), syscall.SIGQUIT, 8*time.Second) {
+	ctx = context.WithoutCancel(ctx) // asked or not, it ends now
+	if s.wait(ctx, syscall.SIGQUIT, 8*time.Second) {
 		return nil
 	}
-	if s.wait(context.Background(), syscall.SIGKILL, 5*time.Second) {
+	if s.wait(ctx, syscall.SIGKILL, 5*time.Second) {
 		return nil
 	}
 	return fmt.Errorf("postgres (pid %d) does not end, not even killed", s.pid)

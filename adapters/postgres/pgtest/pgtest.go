@@ -211,7 +211,7 @@ func exec1(url, sql string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the statement's own result counts
+	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, sql)
 	return err
 }
@@ -219,6 +219,7 @@ func exec1(url, sql string) error {
 // closePool closes the pool and fails the test if a connection was never given
 // back, instead of waiting for it for ever.
 func closePool(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
