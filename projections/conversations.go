@@ -1,0 +1,69 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// earlyKept is after how long an early receipt is removed that can meet no
+// message any more. It is far above domain.EarlyReceipt, so that removing it is
+// never seen in a row, even if the nodes' clocks differ by most of the difference.
+const earlyKept = time.Hour
+
+// Conversations is the read model of contacts, conversations and messages with
+// their status history. The rows are the fold of the streams (domain.Thread):
+// they are the same whatever the batches were, and when a record of a message
+// or a receipt has landed twice.
+//
+// A batch costs two round trips, one that reads what the events touch and one
+// that writes what they changed, each of a few set-based statements.
+type Conversations struct{}
+
+var _ Projection = Conversations{}
+
+// Name is the key of the checkpoints.
+func (Conversations) Name() string { return "conversations" }
+
+// Apply folds a run of events of one partition into the rows. It works within
+// tx alone: if the process dies, or the transaction is rolled back, nothing has
+// happened.
+func (Conversations) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
+	if len(events) == 0 {
+		return nil
+	}
+	rows, err := loadThread(ctx, tx, domain.NeedsOf(events))
+	if err != nil {
+		return fmt.Errorf("load what %d events of partition %d touch: %w", len(events), partition, err)
+	}
+	newest := events[0].Time
+	for _, r := range events {
+		rows.thread.Apply(r)
+		if r.Time.After(newest) {
+			newest = r.Time
+		}
+	}
+	if err := rows.write(ctx, tx, partition, newest.Add(-earlyKept)); err != nil {
+		return fmt.Errorf("write what %d events of partition %d changed: %w", len(events), partition, err)
+	}
+	return nil
+}
+
+// threadRows is the state of a batch, and which of it has a row.
+type threadRows struct {
+	thread *domain.Thread
+	stored map[uuid.UUID]struct{} // ids of contacts, conversations and messages; they never meet
+}
+
+// sendBatch runs the statements that were queued, if any, in one round trip.
+func sendBatch(ctx context.Context, tx pgx.Tx, b *pgx.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, b).Close()
+}

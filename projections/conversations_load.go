@@ -1,0 +1,165 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// planByIndex holds the planner to the indexes for the rest of the transaction.
+// A plan is kept with its prepared statement, and one that was made while a
+// table was small would read all of it when it has grown.
+const planByIndex = `select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
+
+const (
+	selectContacts = `select id, account, channel_id, ref, profile, created_at, updated_at
+		from contacts where id = any($1)`
+
+	selectConversations = `select id, account, channel_id, contact_id, contact_ref, status, episode, handler, agent_id,
+			messages, last_message_id, last_text, last_message_at, opened_at, closed_at, close_reason, created_at, updated_at
+		from conversations where id = any($1)`
+
+	messageState = `m.id, m.conversation_id, m.partition, m."offset", m.direction, m.kind, m.external_id,
+		m.status, m.reason, m.status_history`
+
+	selectMessages = `select ` + messageState + ` from messages m where m.id = any($1)`
+
+	selectExternal = `select ` + messageState + `
+		from unnest($1::uuid[], $2::text[]) k (conversation, external)
+		join messages m on m.conversation_id = k.conversation and m.external_id = k.external
+		where m.direction = 'out' and m.external_id <> ''`
+
+	selectEarly = `select r.id, r.conversation_id, r.external_id, r.value, r.reason, r.occurred_at, r.recorded_at,
+			r.partition, r."offset"
+		from unnest($1::uuid[], $2::text[]) k (conversation, external)
+		join early_receipts r on r.conversation_id = k.conversation and r.external_id = k.external
+		order by r.partition, r."offset"`
+)
+
+// loadThread reads what a batch touches, in one round trip.
+func loadThread(ctx context.Context, tx pgx.Tx, n domain.Needs) (*threadRows, error) {
+	rows := &threadRows{thread: domain.NewThread(), stored: map[uuid.UUID]struct{}{}}
+	b := &pgx.Batch{}
+	b.Queue(planByIndex)
+	if len(n.Contacts) > 0 {
+		b.Queue(selectContacts, keysOf(n.Contacts)).Query(eachRow(rows.loadContact))
+	}
+	if len(n.Conversations) > 0 {
+		b.Queue(selectConversations, keysOf(n.Conversations)).Query(eachRow(rows.loadConversation))
+	}
+	if len(n.Messages) > 0 {
+		b.Queue(selectMessages, keysOf(n.Messages)).Query(eachRow(rows.loadMessage))
+	}
+	if len(n.External) > 0 {
+		conversations, externals := pairsOf(n.External)
+		b.Queue(selectExternal, conversations, externals).Query(eachRow(rows.loadMessage))
+		b.Queue(selectEarly, conversations, externals).Query(eachRow(rows.loadEarly))
+	}
+	if err := sendBatch(ctx, tx, b); err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+func eachRow(load func(pgx.CollectableRow) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := load(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+func (t *threadRows) loadContact(row pgx.CollectableRow) error {
+	c := &domain.Contact{}
+	if err := scanContact(row, c); err != nil {
+		return err
+	}
+	t.thread.Contacts[c.ID] = c
+	t.stored[c.ID] = struct{}{}
+	return nil
+}
+
+func (t *threadRows) loadConversation(row pgx.CollectableRow) error {
+	c := &domain.Conversation{}
+	if err := scanConversation(row, c); err != nil {
+		return err
+	}
+	t.thread.Conversations[c.ID] = c
+	t.stored[c.ID] = struct{}{}
+	return nil
+}
+
+// loadMessage reads what can change about a message.
+func (t *threadRows) loadMessage(row pgx.CollectableRow) error {
+	m := &domain.Message{}
+	var history []byte
+	err := row.Scan(raw(&m.ID), raw(&m.Conversation), &m.Position.Partition, &m.Position.Offset, &m.Direction, &m.Kind,
+		&m.ExternalID, &m.Status, &m.Reason, &history)
+	if err != nil {
+		return fmt.Errorf("read a message: %w", err)
+	}
+	if _, ok := t.stored[m.ID]; ok {
+		return nil // named by its id and by its external id
+	}
+	if err := json.Unmarshal(history, &m.History); err != nil {
+		return fmt.Errorf("read the history of message %s: %w", m.ID, err)
+	}
+	t.thread.LoadMessage(m)
+	t.stored[m.ID] = struct{}{}
+	return nil
+}
+
+func (t *threadRows) loadEarly(row pgx.CollectableRow) error {
+	var r domain.Receipt
+	err := row.Scan(raw(&r.ID), raw(&r.Conversation), &r.ExternalID, &r.Value, &r.Message, &r.Timestamp, &r.RecordedAt,
+		&r.Position.Partition, &r.Position.Offset)
+	if err != nil {
+		return fmt.Errorf("read an early receipt: %w", err)
+	}
+	r.Timestamp, r.RecordedAt = r.Timestamp.UTC(), r.RecordedAt.UTC()
+	t.thread.Early[r.ExternalKey] = append(t.thread.Early[r.ExternalKey], r)
+	return nil
+}
+
+// scanContact reads a row of the columns of selectContacts.
+func scanContact(row pgx.CollectableRow, c *domain.Contact) error {
+	var profile []byte
+	err := row.Scan(raw(&c.ID), &c.Account, &c.Channel, &c.Ref, &profile, &c.CreatedAt, &c.UpdatedAt)
+	if err != nil {
+		return fmt.Errorf("read a contact: %w", err)
+	}
+	if err := json.Unmarshal(profile, &c.Profile); err != nil {
+		return fmt.Errorf("read the profile of contact %s: %w", c.ID, err)
+	}
+	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	return nil
+}
+
+// scanConversation reads a row of the columns of selectConversations.
+func scanConversation(row pgx.CollectableRow, c *domain.Conversation) error {
+	err := row.Scan(raw(&c.ID), &c.Account, &c.Channel, raw(&c.ContactID), &c.ContactRef, &c.Status, &c.Episode,
+		&c.Handler, &c.AgentID, &c.Messages, raw(&c.LastMessage), &c.LastText, &c.LastMessageAt, &c.OpenedAt, &c.ClosedAt,
+		&c.CloseReason, &c.CreatedAt, &c.UpdatedAt)
+	if err != nil {
+		return fmt.Errorf("read a conversation: %w", err)
+	}
+	c.LastMessageAt, c.OpenedAt = c.LastMessageAt.UTC(), c.OpenedAt.UTC()
+	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	if c.ClosedAt != nil {
+		at := c.ClosedAt.UTC()
+		c.ClosedAt = &at
+	}
+	return nil
+}
+
+// raw lets pgx read an id without the detour over its text.
+func raw(id *uuid.UUID) *[16]byte { return (*[16]byte)(id) }

@@ -1,0 +1,292 @@
+package projections
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-im/parley/domain"
+)
+
+const (
+	insertContacts = `insert into contacts (id, account, channel_id, ref, profile, display_name, created_at, updated_at)
+		select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
+			$7::timestamptz[], $8::timestamptz[])`
+
+	updateContacts = `update contacts c set profile = n.profile, display_name = n.display_name, updated_at = n.updated_at
+		from unnest($1::uuid[], $2::jsonb[], $3::text[], $4::timestamptz[]) n (id, profile, display_name, updated_at)
+		where c.id = n.id`
+
+	insertConversations = `insert into conversations (id, account, channel_id, contact_id, contact_ref, created_at,
+			status, episode, handler, agent_id, messages, last_message_id, last_text, last_message_at,
+			opened_at, closed_at, close_reason, updated_at)
+		select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[],
+			$7::text[], $8::int[], $9::text[], $10::text[], $11::int[], $12::uuid[], $13::text[], $14::timestamptz[],
+			$15::timestamptz[], $16::timestamptz[], $17::text[], $18::timestamptz[])`
+
+	updateConversations = `update conversations c set status = n.status, episode = n.episode, handler = n.handler,
+			agent_id = n.agent_id, messages = n.messages, last_message_id = n.last_message_id, last_text = n.last_text,
+			last_message_at = n.last_message_at, opened_at = n.opened_at, closed_at = n.closed_at,
+			close_reason = n.close_reason, updated_at = n.updated_at
+		from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::uuid[], $8::text[],
+				$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::timestamptz[])
+			n (id, status, episode, handler, agent_id, messages, last_message_id, last_text,
+				last_message_at, opened_at, closed_at, close_reason, updated_at)
+		where c.id = n.id`
+
+	insertMessages = `insert into messages (id, conversation_id, account, channel_id, partition, "offset", direction, kind,
+			content, author, sent_at, recorded_at, external_id, status, reason, status_history)
+		select id, conversation_id, account, channel_id, $1, "offset", direction, kind,
+			content, author, sent_at, recorded_at, external_id, status, reason, status_history
+		from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::jsonb[],
+				$10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[], $15::text[], $16::jsonb[])
+			n (id, conversation_id, account, channel_id, "offset", direction, kind,
+				content, author, sent_at, recorded_at, external_id, status, reason, status_history)`
+
+	updateMessages = `update messages m set external_id = n.external_id, status = n.status, reason = n.reason,
+			status_history = n.status_history
+		from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
+			n (id, external_id, status, reason, status_history)
+		where m.id = n.id`
+
+	deleteMessages = `delete from messages where id = any($1)`
+
+	// A receipt that is told again waits anew.
+	upsertEarly = `insert into early_receipts (id, conversation_id, external_id, value, reason, occurred_at, recorded_at,
+			partition, "offset")
+		select id, conversation_id, external_id, value, reason, occurred_at, recorded_at, $1, "offset"
+		from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bigint[])
+			n (id, conversation_id, external_id, value, reason, occurred_at, recorded_at, "offset")
+		on conflict (id) do update set reason = excluded.reason, recorded_at = excluded.recorded_at,
+			"offset" = excluded."offset"`
+
+	deleteEarly = `delete from early_receipts where id = any($1)`
+
+	expireEarly = `delete from early_receipts where partition = $1 and recorded_at < $2`
+)
+
+// write puts what the batch changed into the rows, in one round trip. Keys are
+// sorted, so that two writers would not wait for each other in a circle.
+func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expired time.Time) error {
+	b := &pgx.Batch{}
+	if err := t.writeContacts(b); err != nil {
+		return err
+	}
+	t.writeConversations(b)
+	if err := t.writeMessages(b, partition); err != nil {
+		return err
+	}
+	t.writeEarly(b, partition)
+	b.Queue(expireEarly, partition, expired)
+	return sendBatch(ctx, tx, b)
+}
+
+func (t *threadRows) writeContacts(b *pgx.Batch) error {
+	profiles := map[uuid.UUID]json.RawMessage{}
+	for id := range t.thread.DirtyContacts {
+		profile, err := json.Marshal(t.thread.Contacts[id].Profile)
+		if err != nil {
+			return fmt.Errorf("encode the profile of contact %s: %w", id, err)
+		}
+		profiles[id] = profile
+	}
+	type row = *domain.Contact
+	profile := func(c row) json.RawMessage { return profiles[c.ID] }
+	updated := func(c row) time.Time { return c.UpdatedAt }
+
+	added, changed := split(t, t.thread.DirtyContacts, t.thread.Contacts)
+	if len(added) > 0 {
+		b.Queue(insertContacts,
+			column(added, func(c row) [16]byte { return c.ID }),
+			column(added, func(c row) string { return c.Account }),
+			column(added, func(c row) string { return c.Channel }),
+			column(added, func(c row) string { return c.Ref }),
+			column(added, profile),
+			column(added, row.DisplayName),
+			column(added, func(c row) time.Time { return c.CreatedAt }),
+			column(added, updated))
+	}
+	if len(changed) > 0 {
+		b.Queue(updateContacts,
+			column(changed, func(c row) [16]byte { return c.ID }),
+			column(changed, profile),
+			column(changed, row.DisplayName),
+			column(changed, updated))
+	}
+	return nil
+}
+
+func (t *threadRows) writeConversations(b *pgx.Batch) {
+	type row = *domain.Conversation
+	// The columns that change, in the order of both statements.
+	state := func(rows []row) []any {
+		return []any{
+			column(rows, func(c row) string { return string(c.Status) }),
+			column(rows, func(c row) int32 { return int32(c.Episode) }),
+			column(rows, func(c row) string { return string(c.Handler) }),
+			column(rows, func(c row) string { return c.AgentID }),
+			column(rows, func(c row) int32 { return int32(c.Messages) }),
+			column(rows, func(c row) [16]byte { return c.LastMessage }),
+			column(rows, func(c row) string { return c.LastText }),
+			column(rows, func(c row) time.Time { return c.LastMessageAt }),
+			column(rows, func(c row) time.Time { return c.OpenedAt }),
+			column(rows, func(c row) *time.Time { return c.ClosedAt }),
+			column(rows, func(c row) string { return string(c.CloseReason) }),
+			column(rows, func(c row) time.Time { return c.UpdatedAt }),
+		}
+	}
+	added, changed := split(t, t.thread.DirtyConversations, t.thread.Conversations)
+	if len(added) > 0 {
+		b.Queue(insertConversations, append([]any{
+			column(added, func(c row) [16]byte { return c.ID }),
+			column(added, func(c row) string { return c.Account }),
+			column(added, func(c row) string { return c.Channel }),
+			column(added, func(c row) [16]byte { return c.ContactID }),
+			column(added, func(c row) string { return c.ContactRef }),
+			column(added, func(c row) time.Time { return c.CreatedAt }),
+		}, state(added)...)...)
+	}
+	if len(changed) > 0 {
+		b.Queue(updateConversations, append([]any{
+			column(changed, func(c row) [16]byte { return c.ID }),
+		}, state(changed)...)...)
+	}
+}
+
+func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
+	type row = *domain.Message
+	histories := map[uuid.UUID]json.RawMessage{}
+	for id := range t.thread.DirtyMessages {
+		if m := t.thread.Messages[id]; len(m.History) > 0 {
+			history, err := json.Marshal(m.History)
+			if err != nil {
+				return fmt.Errorf("encode the history of message %s: %w", id, err)
+			}
+			histories[id] = history
+		}
+	}
+	empty := json.RawMessage("[]")
+	// The columns that change, in the order of both statements.
+	state := func(rows []row) []any {
+		return []any{
+			column(rows, func(m row) string { return m.ExternalID }),
+			column(rows, func(m row) string { return string(m.Status) }),
+			column(rows, func(m row) string { return m.Reason }),
+			column(rows, func(m row) json.RawMessage {
+				if h, ok := histories[m.ID]; ok {
+					return h
+				}
+				return empty
+			}),
+		}
+	}
+	added, changed := split(t, t.thread.DirtyMessages, t.thread.Messages)
+	if len(added) > 0 {
+		contents := make([]json.RawMessage, len(added))
+		for i, m := range added {
+			content, err := json.Marshal(m.Content)
+			if err != nil {
+				return fmt.Errorf("encode message %s: %w", m.ID, err)
+			}
+			contents[i] = content
+		}
+		b.Queue(insertMessages, append([]any{
+			partition,
+			column(added, func(m row) [16]byte { return m.ID }),
+			column(added, func(m row) [16]byte { return m.Conversation }),
+			column(added, func(m row) string { return m.Account }),
+			column(added, func(m row) string { return m.Channel }),
+			column(added, func(m row) int64 { return m.Position.Offset }),
+			column(added, func(m row) string { return string(m.Direction) }),
+			column(added, func(m row) string { return string(m.Kind) }),
+			contents,
+			column(added, func(m row) string { return m.Author }),
+			column(added, func(m row) time.Time { return m.SentAt }),
+			column(added, func(m row) time.Time { return m.RecordedAt }),
+		}, state(added)...)...)
+	}
+	if len(changed) > 0 {
+		b.Queue(updateMessages, append([]any{
+			column(changed, func(m row) [16]byte { return m.ID }),
+		}, state(changed)...)...)
+	}
+	var deleted [][16]byte
+	for _, id := range sorted(t.thread.DeletedMessages) {
+		if _, ok := t.stored[id]; ok { // else it came and went within the batch
+			deleted = append(deleted, id)
+		}
+	}
+	if len(deleted) > 0 {
+		b.Queue(deleteMessages, deleted)
+	}
+	return nil
+}
+
+func (t *threadRows) writeEarly(b *pgx.Batch, partition int) {
+	type row = domain.Receipt
+	if len(t.thread.SpentReceipts) > 0 {
+		b.Queue(deleteEarly, keysOf(t.thread.SpentReceipts))
+	}
+	if len(t.thread.DirtyReceipts) == 0 {
+		return
+	}
+	rows := slices.SortedFunc(maps.Values(t.thread.DirtyReceipts), func(a, b row) int {
+		return bytes.Compare(a.ID[:], b.ID[:])
+	})
+	b.Queue(upsertEarly,
+		partition,
+		column(rows, func(r row) [16]byte { return r.ID }),
+		column(rows, func(r row) [16]byte { return r.Conversation }),
+		column(rows, func(r row) string { return r.ExternalID }),
+		column(rows, func(r row) string { return string(r.Value) }),
+		column(rows, func(r row) string { return r.Message }),
+		column(rows, func(r row) time.Time { return r.Timestamp }),
+		column(rows, func(r row) time.Time { return r.RecordedAt }),
+		column(rows, func(r row) int64 { return r.Position.Offset }))
+}
+
+// split sorts what changed by id, and parts what has no row from what has one.
+func split[T any](t *threadRows, dirty map[uuid.UUID]struct{}, all map[uuid.UUID]*T) (added, changed []*T) {
+	for _, id := range sorted(dirty) {
+		if _, ok := t.stored[id]; ok {
+			changed = append(changed, all[id])
+		} else {
+			added = append(added, all[id])
+		}
+	}
+	return added, changed
+}
+
+// column makes one array parameter of a set-based statement.
+func column[T, V any](rows []T, of func(T) V) []V {
+	values := make([]V, len(rows))
+	for i, r := range rows {
+		values[i] = of(r)
+	}
+	return values
+}
+
+func sorted(ids map[uuid.UUID]struct{}) []uuid.UUID {
+	return slices.SortedFunc(maps.Keys(ids), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// keysOf gives sorted ids as a parameter.
+func keysOf(ids map[uuid.UUID]struct{}) [][16]byte {
+	return column(sorted(ids), func(id uuid.UUID) [16]byte { return id })
+}
+
+// pairsOf gives external keys as two parameters of the same length.
+func pairsOf(keys map[domain.ExternalKey]struct{}) (conversations [][16]byte, externals []string) {
+	for k := range keys {
+		conversations = append(conversations, k.Conversation)
+		externals = append(externals, k.ExternalID)
+	}
+	return conversations, externals
+}
