@@ -145,6 +145,11 @@ func (a *appender) append(ctx context.Context, batch []*request) {
 	for {
 		base, at, err := a.send(ctx, batch)
 		if err == nil {
+			if err := a.sync(ctx, base); err != nil {
+				// The records are in the log: sending them again would double them.
+				answerAll(batch, nil, err)
+				return
+			}
 			for _, r := range batch {
 				r.answer(base, at, nil)
 				base += int64(len(r.records))
@@ -197,7 +202,21 @@ func answerAll(batch []*request, refused, cause error) {
 	}
 }
 
-// send makes one produce request of the batch and waits behind the barrier.
+// sync waits behind the durability barrier, if there is one.
+func (a *appender) sync(ctx context.Context, base int64) error {
+	barrier := a.publisher.cfg.Sync
+	if barrier == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.publisher.cfg.Timeout)
+	defer cancel()
+	if err := barrier(ctx, a.topic, a.partition, base); err != nil {
+		return fmt.Errorf("sync after append: %w", err)
+	}
+	return nil
+}
+
+// send makes one produce request of the batch.
 func (a *appender) send(ctx context.Context, batch []*request) (base int64, at time.Time, err error) {
 	cfg := a.publisher.cfg
 	deadline := batch[0].deadline
@@ -217,9 +236,9 @@ func (a *appender) send(ctx context.Context, batch []*request) (base int64, at t
 	defer cancel()
 
 	at = time.Now().Truncate(time.Millisecond)
-	reader := &batchReader{requests: batch, at: at}
 	res, err := a.publisher.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: a.topic, Partition: a.partition, RequiredAcks: kafka.RequireAll, Records: reader,
+		Topic: a.topic, Partition: a.partition, RequiredAcks: kafka.RequireAll,
+		Records: &batchReader{requests: batch, at: at},
 	})
 	if err == nil {
 		err = res.Error
@@ -228,10 +247,5 @@ func (a *appender) send(ctx context.Context, batch []*request) (base int64, at t
 		return 0, at, err
 	}
 	a.publisher.metrics.batch.Observe(float64(n))
-	if cfg.Sync != nil {
-		if err := cfg.Sync(ctx, a.topic, a.partition, res.BaseOffset); err != nil {
-			return 0, at, fmt.Errorf("sync after append: %w", err)
-		}
-	}
 	return res.BaseOffset, at, nil
 }

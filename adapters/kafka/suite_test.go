@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
@@ -41,6 +42,7 @@ func TestPubSub(t *testing.T) {
 				})
 				return pub, newSubscriber(t, kafka.SubscriberConfig{
 					Brokers: brokers, Group: group, Partitions: mode.partition,
+					NackDelay: 5 * time.Millisecond, Grace: 200 * time.Millisecond,
 				})
 			}
 			tests.TestPubSub(t, mode.features, func(t *testing.T) (message.Publisher, message.Subscriber) {
