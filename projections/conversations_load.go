@@ -18,12 +18,9 @@ const planByIndex = `select set_config('enable_seqscan', 'off', true), set_confi
 	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
 
 const (
-	selectContacts = `select id, account, channel_id, ref, profile, created_at, updated_at
-		from contacts where id = any($1)`
+	selectContacts = `select ` + contactColumns + ` from contacts where id = any($1)`
 
-	selectConversations = `select id, account, channel_id, contact_id, contact_ref, status, episode, handler, agent_id,
-			messages, last_message_id, last_text, last_message_at, opened_at, closed_at, close_reason, created_at, updated_at
-		from conversations where id = any($1)`
+	selectConversations = `select ` + conversationColumns + ` from conversations where id = any($1)`
 
 	messageState = `m.id, m.conversation_id, m.partition, m."offset", m.direction, m.kind, m.external_id,
 		m.status, m.reason, m.status_history`
@@ -127,37 +124,6 @@ func (t *threadRows) loadEarly(row pgx.CollectableRow) error {
 	}
 	r.Timestamp, r.RecordedAt = r.Timestamp.UTC(), r.RecordedAt.UTC()
 	t.thread.Early[r.ExternalKey] = append(t.thread.Early[r.ExternalKey], r)
-	return nil
-}
-
-// scanContact reads a row of the columns of selectContacts.
-func scanContact(row pgx.CollectableRow, c *domain.Contact) error {
-	var profile []byte
-	err := row.Scan(raw(&c.ID), &c.Account, &c.Channel, &c.Ref, &profile, &c.CreatedAt, &c.UpdatedAt)
-	if err != nil {
-		return fmt.Errorf("read a contact: %w", err)
-	}
-	if err := json.Unmarshal(profile, &c.Profile); err != nil {
-		return fmt.Errorf("read the profile of contact %s: %w", c.ID, err)
-	}
-	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
-	return nil
-}
-
-// scanConversation reads a row of the columns of selectConversations.
-func scanConversation(row pgx.CollectableRow, c *domain.Conversation) error {
-	err := row.Scan(raw(&c.ID), &c.Account, &c.Channel, raw(&c.ContactID), &c.ContactRef, &c.Status, &c.Episode,
-		&c.Handler, &c.AgentID, &c.Messages, raw(&c.LastMessage), &c.LastText, &c.LastMessageAt, &c.OpenedAt, &c.ClosedAt,
-		&c.CloseReason, &c.CreatedAt, &c.UpdatedAt)
-	if err != nil {
-		return fmt.Errorf("read a conversation: %w", err)
-	}
-	c.LastMessageAt, c.OpenedAt = c.LastMessageAt.UTC(), c.OpenedAt.UTC()
-	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
-	if c.ClosedAt != nil {
-		at := c.ClosedAt.UTC()
-		c.ClosedAt = &at
-	}
 	return nil
 }
 
