@@ -21,6 +21,8 @@ type faultyLog struct {
 	produces atomic.Int64 // requests that reached the broker
 	loseNext atomic.Int64 // how many produce requests to lose before the broker reads them
 	muteNext atomic.Int64 // how many answers to produce requests to lose
+	cutEvery atomic.Int64 // cut every so manieth answer to a fetch in the middle, 0 for none
+	fetches  atomic.Int64
 }
 
 func startFaulty(t *testing.T) *faultyLog {
@@ -62,6 +64,7 @@ type faultyConn struct {
 	log    *faultyLog
 	inBody bool
 	mute   atomic.Bool
+	cut    atomic.Bool
 }
 
 func (c *faultyConn) Read(b []byte) (int, error) {
@@ -72,7 +75,11 @@ func (c *faultyConn) Read(b []byte) (int, error) {
 		c.inBody = true
 	case c.inBody && n >= 2:
 		c.inBody = false
-		if binary.BigEndian.Uint16(b) != 0 {
+		api := binary.BigEndian.Uint16(b)
+		if every := c.log.cutEvery.Load(); api == 1 && every > 0 && c.log.fetches.Add(1)%every == 0 {
+			c.cut.Store(true)
+		}
+		if api != 0 {
 			break
 		}
 		if c.log.loseNext.Add(-1) >= 0 {
@@ -90,6 +97,11 @@ func (c *faultyConn) Write(b []byte) (int, error) {
 	if c.mute.Load() {
 		c.Close()
 		return 0, errors.New("answer lost")
+	}
+	if c.cut.Load() && len(b) > 100 {
+		n, _ := c.Conn.Write(b[:len(b)/2])
+		c.Close()
+		return n, errors.New("answer cut")
 	}
 	return c.Conn.Write(b)
 }

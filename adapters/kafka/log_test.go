@@ -1,0 +1,172 @@
+package kafka_test
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/parley-im/parley/adapters/kafka"
+)
+
+// Ensure a range of a partition is read exactly, and no further than the end.
+func TestLogScan(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 1)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	for i := range 100 {
+		publish(t, pub, topic, newMessage("a", i))
+	}
+	log := newLog(t, brokers)
+	for _, c := range []struct{ from, to, first, last int64 }{
+		{kafka.Earliest, 100, 0, 99},
+		{10, 20, 10, 19},
+		{95, 1000, 95, 99},
+	} {
+		want := c.first
+		for msg, err := range log.Scan(t.Context(), topic, 0, c.from, c.to) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, offset, _ := kafka.PositionOf(msg); offset != want {
+				t.Fatalf("scan from %d to %d: got offset %d, want %d", c.from, c.to, offset, want)
+			}
+			want++
+		}
+		if want != c.last+1 {
+			t.Errorf("scan from %d to %d ended before %d, want after %d", c.from, c.to, want, c.last)
+		}
+	}
+	for range log.Scan(t.Context(), topic, 0, 100, 200) {
+		t.Error("a scan from the end yields something")
+	}
+	for _, err := range log.Scan(t.Context(), topic, 0, 150, 200) {
+		if !errors.Is(err, kafka.ErrTruncated) {
+			t.Errorf("a scan from beyond the end: %v, want ErrTruncated", err)
+		}
+	}
+}
+
+// Ensure a compacted topic is read through its holes, by scans and by subscribers.
+func TestLogCompacted(t *testing.T) {
+	t.Parallel()
+	broker := startFaulty(t)
+	log := newLog(t, broker.brokers)
+	const topic = "compacted"
+	err := log.EnsureTopic(t.Context(), topic, 1, 1, map[string]string{
+		"cleanup.policy": "compact", "segment.bytes": "2000", "min.cleanable.dirty.ratio": "0",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: broker.brokers})
+	for i := range 300 {
+		publish(t, pub, topic, newMessage(strconv.Itoa(i%7), i), newMessage("x", i))
+	}
+	broker.cluster.Compact()
+	last := map[string]string{}
+	n := 0
+	for msg, err := range log.Scan(t.Context(), topic, 0, kafka.Earliest, 600) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last[msg.Metadata.Get("key")] = string(msg.Payload)
+		n++
+	}
+	if n >= 300 {
+		t.Fatalf("%d records: nothing was compacted", n)
+	}
+	for i := 293; i < 300; i++ {
+		key := strconv.Itoa(i % 7)
+		if want := key + "-" + strconv.Itoa(i); last[key] != want {
+			t.Errorf("last of key %s is %s, want %s", key, last[key], want)
+		}
+	}
+	ch := subscribe(t, newSubscriber(t, kafka.SubscriberConfig{Brokers: broker.brokers, Pipelined: true}), topic)
+	for range n {
+		next(t, ch).Ack()
+	}
+	quiet(t, ch)
+}
+
+// Ensure offsets are found by place and by time, for every partition.
+func TestLogOffsets(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 3)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	log := newLog(t, brokers)
+	var counts [3]int64
+	var last *message.Message
+	for i := range 60 {
+		last = newMessage(strconv.Itoa(i), i)
+		publish(t, pub, topic, last)
+		partition, _, _ := kafka.PositionOf(last)
+		counts[partition]++
+	}
+	// The last record is the first of its millisecond, so that its time finds it.
+	newest, _ := kafka.RecordOf(last)
+	for previous := newest.Time; !newest.Time.After(previous); {
+		publish(t, pub, topic, last)
+		previous = newest.Time
+		newest, _ = kafka.RecordOf(last)
+		counts[newest.Partition]++
+	}
+	ends, err := log.Ends(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts, err := log.Starts(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition := range 3 {
+		if starts[partition] != 0 || ends[partition] != counts[partition] {
+			t.Errorf("partition %d: from %d to %d, want 0 to %d", partition, starts[partition], ends[partition], counts[partition])
+		}
+	}
+	for _, c := range []struct {
+		at   time.Time
+		want map[int]int64
+	}{
+		{time.Now().Add(-time.Hour), map[int]int64{0: 0, 1: 0, 2: 0}},
+		{newest.Time, map[int]int64{newest.Partition: newest.Offset}},
+		{time.Now().Add(time.Hour), ends},
+	} {
+		got, err := log.OffsetsAt(t.Context(), topic, c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for partition, want := range c.want {
+			if got[partition] != want {
+				t.Errorf("at %v: partition %d from %d, want %d", c.at, partition, got[partition], want)
+			}
+		}
+	}
+}
+
+// Ensure topics are created once, and the log says what there is.
+func TestLogTopics(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	log := newLog(t, brokers)
+	topic := newTopic(t, brokers, 3)
+	if err := log.EnsureTopic(t.Context(), topic, 5, 1, nil); err != nil {
+		t.Errorf("ensure an existing topic: %v", err)
+	}
+	if n, err := log.Partitions(t.Context(), topic); err != nil || n != 3 {
+		t.Errorf("%d partitions (%v), want 3", n, err)
+	}
+	if _, err := log.Ends(t.Context(), topic+"-missing"); !errors.Is(err, kafka.ErrNoTopic) {
+		t.Errorf("ends of a missing topic: %v, want ErrNoTopic", err)
+	}
+	if err := log.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := newLog(t, []string{"127.0.0.1:1"}).Ping(t.Context()); err == nil {
+		t.Error("a log that is away answers")
+	}
+}
