@@ -1,0 +1,25 @@
+package domain
+
+// Header is one header of a call. A list and not a map, so that the same
+// delivery makes the same bytes.
+type Header struct{ Name, Value string }
+
+// Call is what a dialect wants sent for a delivery.
+type Call struct {
+	Method  string
+	URL     string
+	Headers []Header
+	Body    []byte
+}
+
+// Answer is what came back of a Call. Fault is "" when there is an answer, and
+// says otherwise, from ReasonTimeout, ReasonUnreachable and ReasonAddressRefused,
+// why there is none.
+type Answer struct {
+	Fault      Reason
+	Detail     string // what the fault was, for people
+	Status     int
+	RetryAfter string // the header as it came
+	Body       []byte
+	Truncated  bool // Body stops at the limit of what is read
+}
