@@ -60,10 +60,12 @@ type partition struct {
 	issued uint64     // tickets taken
 
 	// Owned by whoever has the turn.
-	synced uint64   // tickets whose records are on disk
-	active *os.File // the newest segment
-	base   int64    // its base offset, -1 before the first sync
-	failed error
+	synced  uint64   // tickets whose records are on disk
+	flushes int      // rounds so far
+	active  *os.File // the newest segment
+	base    int64    // its base offset, -1 before the first sync
+	renamed bool     // directories have names that are not on disk yet
+	failed  error    // of a sync: what is on disk is not known any more
 }
 
 func (p *partition) sync(ctx context.Context) error {
@@ -82,10 +84,9 @@ func (p *partition) sync(ctx context.Context) error {
 	}
 	upTo := p.ticket(0)
 	if err := p.flush(); err != nil {
-		p.failed = err
 		return err
 	}
-	p.synced = upTo
+	p.synced, p.flushes = upTo, p.flushes+1
 	return nil
 }
 
@@ -107,12 +108,9 @@ func (p *partition) flush() error {
 		return err
 	}
 	if p.active != nil {
-		if err := datasync(p.active); err != nil {
-			return fmt.Errorf("flush %s: %w", p.active.Name(), err)
+		if err := p.must(datasync(p.active)); err != nil {
+			return err
 		}
-	}
-	if len(bases) == 0 {
-		return nil
 	}
 	for _, base := range bases {
 		if err := p.advance(base); err != nil {
@@ -122,21 +120,25 @@ func (p *partition) flush() error {
 	return p.syncDirs()
 }
 
+// must fails the partition for good when a sync has failed.
+func (p *partition) must(err error) error {
+	if err != nil {
+		p.failed = fmt.Errorf("bring %s to disk: %w", p.dir, err)
+	}
+	return p.failed
+}
+
 // advance makes the segment the active one and brings it to disk.
 func (p *partition) advance(base int64) error {
 	f, err := os.Open(filepath.Join(p.dir, strconv.FormatInt(base, 10)+segmentSuffix))
 	if err != nil {
 		return err
 	}
-	if err := datasync(f); err != nil {
-		f.Close()
-		return fmt.Errorf("flush %s: %w", f.Name(), err)
-	}
 	if p.active != nil {
 		p.active.Close()
 	}
-	p.active, p.base = f, base
-	return nil
+	p.active, p.base, p.renamed = f, base, true
+	return p.must(datasync(f))
 }
 
 const segmentSuffix = ".dat"
@@ -164,16 +166,21 @@ func (p *partition) newSegments() ([]int64, error) {
 // syncDirs makes the names of new files durable: in the partition's directory, and
 // up to the root, where the list of topics is.
 func (p *partition) syncDirs() error {
+	if !p.renamed {
+		return nil
+	}
 	for _, dir := range []string{p.dir, filepath.Dir(p.dir), p.root} {
 		d, err := os.Open(dir)
 		if err != nil {
 			return err
 		}
-		err = errors.Join(d.Sync(), d.Close())
-		if err != nil {
-			return fmt.Errorf("flush directory %s: %w", dir, err)
+		err = d.Sync()
+		d.Close()
+		if err := p.must(err); err != nil {
+			return err
 		}
 	}
+	p.renamed = false
 	return nil
 }
 
