@@ -117,7 +117,7 @@ func TestWholeEntries(t *testing.T) {
 		"flipped":      {flipped, 11},
 		"zeros":        {append(append([]byte{}, entry...), make([]byte, 4096)...), 11},
 		"huge length":  {append(append([]byte{}, entry...), 255, 255, 255, 255, 0, 0, 0, 0, 1, 0), 11},
-		"only garbage": {[]byte("garbage garbage"), 0},
+		"only garbage": {[]byte("nothing of an entry"), 0},
 	} {
 		if got := wholeEntries(c.data); got != c.want {
 			t.Errorf("%s: %d bytes kept, want %d", name, got, c.want)

@@ -137,10 +137,10 @@ type brokerLog struct{ log *slog.Logger }
 
 // Logf logs warnings and errors, and drops the rest.
 func (b brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
-	switch level {
-	case kfake.LogLevelError:
+	if level == kfake.LogLevelError {
 		b.log.Error("embedded log", "message", fmt.Sprintf(format, args...))
-	case kfake.LogLevelWarn:
+	}
+	if level == kfake.LogLevelWarn {
 		b.log.Warn("embedded log", "message", fmt.Sprintf(format, args...))
 	}
 }

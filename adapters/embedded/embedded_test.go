@@ -67,7 +67,7 @@ func appendForEver(dir string) error {
 				}
 				partition, offset, _ := kafka.PositionOf(msg)
 				out.Lock()
-				fmt.Println(partition, offset, msg.UUID)
+				fmt.Fprintln(os.Stdout, partition, offset, msg.UUID)
 				out.Unlock()
 			}
 		})
@@ -198,7 +198,9 @@ func TestKilledUnderLoad(t *testing.T) {
 				}
 			}
 		}
-		child.Wait()
+		if err := child.Wait(); err == nil {
+			t.Fatal("the child ended by itself")
+		}
 		if len(acked) < 1000*(round+1) {
 			t.Fatalf("only %d appends acknowledged", len(acked))
 		}

@@ -62,7 +62,7 @@ func (r *request) wait(ctx context.Context) error {
 		return r.err
 	}
 	for i, msg := range r.msgs {
-		msg.SetContext(WithRecord(msg.Context(), Record{
+		msg.SetContext(WithRecord(msg.Context(), Record{ //nolint:contextcheck // the message keeps its own context
 			Topic: r.appender.topic, Partition: r.appender.partition, Offset: r.base + int64(i),
 			Key: r.keys[i], Time: r.time, Tombstone: len(msg.Payload) == 0 && r.keys[i] != "",
 		}))

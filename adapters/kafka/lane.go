@@ -16,7 +16,7 @@ type offer struct {
 // offer hands the record over as a new message. It is false when ctx ended first.
 func (p *partition) offer(ctx context.Context, h held) (offer, bool) {
 	msgCtx, cancel := context.WithCancel(p.messages)
-	msg := messageOf(msgCtx, &h.record, h.end)
+	msg := messageOf(msgCtx, &h.record, h.end) //nolint:contextcheck // a message outlives the hand-over by Grace
 	select {
 	case p.out <- msg:
 		return offer{held: h, msg: msg, cancel: cancel}, true

@@ -40,8 +40,8 @@ func TestLogScan(t *testing.T) {
 			t.Errorf("scan from %d to %d ended before %d, want after %d", c.from, c.to, want, c.last)
 		}
 	}
-	for range log.Scan(t.Context(), topic, 0, 100, 200) {
-		t.Error("a scan from the end yields something")
+	for msg, err := range log.Scan(t.Context(), topic, 0, 100, 200) {
+		t.Errorf("a scan from the end yields %v, %v", msg, err)
 	}
 	for _, err := range log.Scan(t.Context(), topic, 0, 150, 200) {
 		if !errors.Is(err, kafka.ErrTruncated) {

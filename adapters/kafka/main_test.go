@@ -42,6 +42,7 @@ func startEmbedded(t *testing.T, cfg embedded.Config) *embedded.Log {
 
 // testLogger logs to standard error when PARLEY_TEST_LOG is set.
 func testLogger(t *testing.T) *slog.Logger {
+	t.Helper()
 	if os.Getenv("PARLEY_TEST_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}

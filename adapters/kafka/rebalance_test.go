@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,9 +96,11 @@ func (l *ledger) consume(ch <-chan *message.Message) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for msg := range ch {
-		var n int
 		key := msg.Metadata.Get("key")
-		fmt.Sscanf(string(msg.Payload), key+"-%d", &n)
+		n, err := strconv.Atoi(strings.TrimPrefix(string(msg.Payload), key+"-"))
+		if err != nil {
+			l.t.Error(err)
+		}
 		l.received(msg, key, n)
 		switch chance := rand.IntN(1000); {
 		case chance < 5:
@@ -203,6 +207,7 @@ func TestSubscriberRebalance(t *testing.T) {
 // watchCommits holds every commit of a group against what was acknowledged, until
 // the function it returns is called; that returns how many different ones it saw.
 func watchCommits(t *testing.T, brokers []string, group, topic string, partitions int, l *ledger) func() int {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	seen := map[int]int64{}
@@ -238,6 +243,7 @@ func watchCommits(t *testing.T, brokers []string, group, topic string, partition
 
 // committed returns what a group has committed for a partition, or Earliest.
 func committed(ctx context.Context, t *testing.T, brokers []string, group, topic string, partition int) int64 {
+	t.Helper()
 	client := &kafkago.Client{Addr: kafkago.TCP(brokers...), Timeout: patience}
 	res, err := client.OffsetFetch(ctx, &kafkago.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {partition}}})
 	if err != nil {

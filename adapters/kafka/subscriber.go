@@ -139,7 +139,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer close(out)
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(s.done, cancel)()
+		defer context.AfterFunc(s.done, cancel)() //nolint:contextcheck // either context ends the subscription
 		if s.cfg.Group == "" {
 			sub.runAll(ctx, n)
 		} else {

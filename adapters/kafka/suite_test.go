@@ -36,6 +36,7 @@ func TestPubSub(t *testing.T) {
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			pubSub := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+				t.Helper()
 				pub := newPublisher(t, kafka.PublisherConfig{
 					Brokers: brokers,
 					Key:     func(msg *message.Message) string { return string(msg.Payload) },
@@ -46,6 +47,7 @@ func TestPubSub(t *testing.T) {
 				})
 			}
 			tests.TestPubSub(t, mode.features, func(t *testing.T) (message.Publisher, message.Subscriber) {
+				t.Helper()
 				if !mode.group {
 					return pubSub(t, "")
 				}
