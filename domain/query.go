@@ -51,4 +51,8 @@ type EventFilter struct {
 	Type    string    // stored name, such as message.received.v1, or its beginning up to a dot
 	From    time.Time // inclusive, by the log's own time of arrival
 	To      time.Time // exclusive
+	// FromPosition (inclusive) and ToPosition (exclusive) narrow the walk to one
+	// partition; when both are set they name the same one.
+	FromPosition *Position
+	ToPosition   *Position
 }

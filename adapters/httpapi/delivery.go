@@ -1,0 +1,191 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+const tagDeliveries = "Deliveries"
+
+// deliveryView is a delivery as the API shows it.
+type deliveryView struct {
+	ID             uuid.UUID            `json:"id" format:"uuid"`
+	ChannelID      string               `json:"channel_id"`
+	ConversationID uuid.UUID            `json:"conversation_id" format:"uuid"`
+	MessageID      uuid.UUID            `json:"message_id" format:"uuid"`
+	ContactRef     string               `json:"contact_ref"`
+	State          domain.DeliveryState `json:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"dead is a dead letter: it can be redriven or dropped."`
+	Parked         bool                 `json:"parked" doc:"Later messages of the conversation wait behind this dead letter."`
+	AttemptCount   int                  `json:"attempt_count" doc:"Calls made, all of them."`
+	LastReason     domain.Reason        `json:"last_reason,omitempty"`
+	LastDetail     string               `json:"last_detail,omitempty" doc:"What the last call came to, for people."`
+	CreatedAt      time.Time            `json:"created_at"`
+	FirstTriedAt   *time.Time           `json:"first_tried_at" doc:"Since it was made or last redriven."`
+	NextAttemptAt  *time.Time           `json:"next_attempt_at"`
+	SettledAt      *time.Time           `json:"settled_at" doc:"When it was delivered or became a dead letter."`
+	Position       string               `json:"position" doc:"Of the message in the log: partition:offset."`
+	Attempts       []attemptView        `json:"attempts,omitempty" nullable:"false" doc:"Oldest first; only where one delivery is read."`
+}
+
+// attemptView is one call to a callback.
+type attemptView struct {
+	Number     int            `json:"number"`
+	StartedAt  time.Time      `json:"started_at"`
+	DurationMS int64          `json:"duration_ms"`
+	Verdict    domain.Verdict `json:"verdict" enum:"delivered,retry,refused,exhausted"`
+	Reason     domain.Reason  `json:"reason"`
+	HTTPStatus int            `json:"http_status,omitempty"`
+	Detail     string         `json:"detail,omitempty"`
+	Response   string         `json:"response,omitempty" doc:"The body of the answer, at most 64 KiB; kept when it did not deliver."`
+}
+
+func showDelivery(d domain.Delivery) deliveryView {
+	return deliveryView{
+		ID: d.ID, ChannelID: d.Channel, ConversationID: d.Conversation, MessageID: d.MessageID, ContactRef: d.ContactRef,
+		State: d.State, Parked: d.Parked, AttemptCount: d.Attempts, LastReason: d.LastReason, LastDetail: d.LastDetail,
+		CreatedAt: d.CreatedAt, FirstTriedAt: d.FirstTriedAt, NextAttemptAt: d.NextAttemptAt, SettledAt: d.SettledAt,
+		Position: formatPosition(d.Position),
+	}
+}
+
+func showAttempt(a domain.Attempt) attemptView {
+	return attemptView{
+		Number: a.Number, StartedAt: a.StartedAt, DurationMS: a.Duration.Milliseconds(), Verdict: a.Verdict, Reason: a.Reason,
+		HTTPStatus: a.HTTPStatus, Detail: a.Detail, Response: a.Response,
+	}
+}
+
+// DeliveryPath names a delivery.
+type DeliveryPath struct {
+	ID string `path:"id" doc:"The delivery's id."`
+}
+
+func (p *platform) deliveryRoutes() {
+	handle(p, operation{
+		id: "list-deliveries", method: http.MethodGet, path: "/v1/deliveries", tag: tagDeliveries, need: domain.RoleReader,
+		summary: "List deliveries", description: "Newest first. state=dead lists the dead letters.",
+	}, p.listDeliveries)
+	handle(p, operation{
+		id: "get-delivery", method: http.MethodGet, path: "/v1/deliveries/{id}", tag: tagDeliveries, need: domain.RoleReader,
+		summary: "Read a delivery with its attempts",
+	}, p.getDelivery)
+	handle(p, operation{
+		id: "redrive-delivery", method: http.MethodPost, path: "/v1/deliveries/{id}/redrive", tag: tagDeliveries, need: domain.RoleAdmin,
+		summary: "Send a dead letter after all", status: http.StatusAccepted,
+		description: "It is tried from the beginning of its schedule, under the same ids as before; " +
+			"what waits behind it follows in order. 409 when it is not dead.",
+	}, p.redrive)
+	handle(p, operation{
+		id: "drop-delivery", method: http.MethodPost, path: "/v1/deliveries/{id}/drop", tag: tagDeliveries, need: domain.RoleAdmin,
+		summary: "Give a dead letter up", status: http.StatusAccepted,
+		description: "What waits behind it goes on. 409 when it is not dead.",
+	}, p.drop)
+}
+
+func (p *platform) listDeliveries(ctx context.Context, c caller, in *struct {
+	ReadParams
+	PageParams
+	State   string `query:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"Only deliveries in this state."`
+	Channel string `query:"channel" maxLength:"64" doc:"Only deliveries of this channel."`
+},
+) (*listOutput[deliveryView], error) {
+	headers, err := p.await(ctx, projectionDeliveries, in.ReadParams)
+	if err != nil {
+		return nil, err
+	}
+	part, next, err := p.Deliveries.Deliveries(ctx, domain.DeliveryFilter{
+		Account: c.Account, Channel: in.Channel, State: domain.DeliveryState(in.State),
+	}, in.page())
+	if err != nil {
+		return nil, err
+	}
+	return &listOutput[deliveryView]{ReadHeaders: headers, Body: listOf(part, next, showDelivery)}, nil
+}
+
+func (p *platform) getDelivery(ctx context.Context, c caller, in *struct {
+	ReadParams
+	DeliveryPath
+},
+) (*struct {
+	ReadHeaders
+	Body deliveryView
+}, error,
+) {
+	id, err := parseID("delivery", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := p.await(ctx, projectionDeliveries, in.ReadParams)
+	if err != nil {
+		return nil, err
+	}
+	d, attempts, err := p.Deliveries.Delivery(ctx, c.Account, id)
+	if err != nil {
+		return nil, err
+	}
+	full := showDelivery(d)
+	full.Attempts = make([]attemptView, len(attempts))
+	for i, a := range attempts {
+		full.Attempts[i] = showAttempt(a)
+	}
+	return &struct {
+		ReadHeaders
+		Body deliveryView
+	}{headers, full}, nil
+}
+
+type changedDelivery struct {
+	AppendHeaders
+	Body deliveryView
+}
+
+func (p *platform) redrive(ctx context.Context, c caller, in *struct {
+	DeliveryPath
+	KeyParam
+},
+) (*changedDelivery, error) {
+	return p.settleDelivery(ctx, c, in.ID, domain.Delivery.Redrive)
+}
+
+func (p *platform) drop(ctx context.Context, c caller, in *struct {
+	DeliveryPath
+	KeyParam
+},
+) (*changedDelivery, error) {
+	return p.settleDelivery(ctx, c, in.ID, domain.Delivery.Drop)
+}
+
+// settleDelivery appends a decision about a dead letter and shows it as it is then.
+func (p *platform) settleDelivery(ctx context.Context, c caller, text string, decide func(domain.Delivery, string, time.Time) (domain.Event, error)) (*changedDelivery, error) {
+	id, err := parseID("delivery", text)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.await(ctx, projectionDeliveries, ReadParams{}); err != nil {
+		return nil, err
+	}
+	d, _, err := p.Deliveries.Delivery(ctx, c.Account, id)
+	if err != nil {
+		return nil, err
+	}
+	e, err := decide(d, c.Name, p.Now())
+	if err != nil {
+		return nil, err
+	}
+	positions, err := p.Log.Append(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	p.settle(ctx, projectionDeliveries, positions)
+	if now, _, err := p.Deliveries.Delivery(ctx, c.Account, id); err == nil {
+		d = now
+	} else { // it is decided: an answer that says otherwise would be wrong
+		d.Apply(domain.Recorded{Event: e})
+	}
+	return &changedDelivery{AppendHeaders: appended(positions), Body: showDelivery(d)}, nil
+}

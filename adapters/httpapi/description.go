@@ -1,0 +1,16 @@
+package httpapi
+
+// apiDescription opens the OpenAPI document and /docs.
+const apiDescription = `Channels, contacts, conversations, messages and deliveries of one account.
+
+Authentication: send a platform token as "Authorization: Bearer <token>". A token belongs to one account and has one role: admin may do everything, agent may read, reply, close and assign, reader may read. Things of another account do not exist for it: 404.
+
+Errors are problem documents (RFC 9457, application/problem+json). "code" is for programs, "detail" for people, and "errors" names each field that is wrong with the limit it breaks. Invalid input is 400. 429 and 503 carry Retry-After: nothing is known to be stored, repeat the request.
+
+Lists answer {"data":[…],"next_cursor":…}; send next_cursor as ?cursor= for the part that follows. It is null at the end.
+
+Repeating writes safely: send an Idempotency-Key with a POST. The first answer that did something is kept for a day, encrypted, and given again for the same key and body with the header Idempotency-Replayed: true. While the first request is being served a repeat gets 409; the same key with another body gets 422. An answer that did nothing is not kept.
+
+Reading your own writes: every answer to something that was appended to the log carries Parley-Position: <partition>:<offset>. A read that sends this header waits up to 5 s until it sees that position, and answers 503 otherwise. A read without it waits up to 250 ms for what the log held when it came, and then answers with what there is, marked Parley-Stale: true.
+
+Redrives of many dead letters at once are not part of this version; redrive or drop them one by one.`

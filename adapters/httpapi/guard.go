@@ -1,0 +1,118 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// guard stands around every route.
+type guard struct {
+	next    http.Handler
+	metrics *metrics
+	log     *slog.Logger
+	maxBody int64
+}
+
+// streams tells whether a request may last: it has no deadline of its own and
+// bounds each write instead.
+func streams(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/events") }
+
+// ServeHTTP answers one request whatever happens inside.
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	g.metrics.inFlight.Inc()
+	defer g.metrics.inFlight.Dec()
+
+	ctx, cancel := r.Context(), context.CancelFunc(func() {})
+	if !streams(r) {
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+	}
+	defer cancel()
+	r = r.WithContext(ctx)
+	res := &response{ResponseWriter: w, request: r}
+	g.bound(res, r)
+
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+
+	defer func() {
+		if fault := recover(); fault != nil {
+			g.recovered(res, r, fault)
+		}
+		if res.missed != 0 {
+			g.miss(res, r)
+		}
+		g.metrics.served(r, res.statusSent(), time.Since(started))
+	}()
+	g.next.ServeHTTP(res, r)
+}
+
+// bound limits the size of the body and the time it takes to come in. The
+// deadline is lifted at the body's end: net/http goes on reading to notice a
+// caller who leaves, and a deadline that passes then would look like one.
+func (g *guard) bound(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	conn := http.NewResponseController(w)
+	// Writers without deadlines exist only in tests.
+	if conn.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		r.Body = &timedBody{ReadCloser: r.Body, conn: conn}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, g.maxBody)
+}
+
+// recovered turns a panic into an answer, if none has begun. http.ErrAbortHandler
+// is a handler's wish to cut the connection and is passed on.
+func (g *guard) recovered(w *response, r *http.Request, fault any) {
+	if fault == http.ErrAbortHandler {
+		g.metrics.served(r, w.statusSent(), 0)
+		panic(fault)
+	}
+	g.metrics.panics.Inc()
+	g.log.Error("http.panic", "method", r.Method, "route", r.Pattern, "panic", fault, "stack", string(debug.Stack()))
+	w.missed = 0
+	if w.status == 0 {
+		problemOf(domain.Errorf(domain.CodeInternal, "Something went wrong inside; it has been logged.")).write(w)
+	}
+}
+
+// miss answers a request that no route took.
+func (g *guard) miss(w *response, r *http.Request) {
+	status := w.missed
+	w.missed, w.status = 0, 0
+	h := w.Header()
+	h.Del("Content-Length")
+	if status == http.StatusMethodNotAllowed {
+		p := newProblem(status, codeMethod, r.Method+" is not possible here; see the header Allow.")
+		p.write(w)
+		return
+	}
+	newProblem(status, domain.CodeNotFound, "There is nothing at this address; /docs lists what there is.").write(w)
+}
+
+// timedBody lifts the read deadline when the body is at its end.
+type timedBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+// Read reads from the body.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && b.conn != nil {
+		// It was possible to set one, so it is possible to lift it.
+		_ = b.conn.SetReadDeadline(time.Time{})
+		b.conn = nil
+	}
+	return n, err
+}

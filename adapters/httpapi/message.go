@@ -1,0 +1,309 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+const tagMessages = "Messages"
+
+// attachmentInput is a file by reference. The names of respond-io.md 3.3 and
+// their forms with underscores both count; the former win.
+type attachmentInput struct {
+	Type          string `json:"type" enum:"image,video,audio,file"`
+	URL           string `json:"url" doc:"Absolute http or https, at most 2,000 characters. The integration fetches it." example:"https://cdn.example.com/receipt.png"`
+	MimeType      string `json:"mimeType,omitempty" example:"image/png"`
+	MimeTypeAlias string `json:"mime_type,omitempty" doc:"The same as mimeType."`
+	FileName      string `json:"fileName,omitempty" example:"receipt.png"`
+	FileNameAlias string `json:"file_name,omitempty" doc:"The same as fileName."`
+	Description   string `json:"description,omitempty" doc:"Has meaning only for an image."`
+}
+
+// ContentInput is what a message is to say; which fields count depends on type.
+type ContentInput struct {
+	Type       string           `json:"type" enum:"text,attachment,location,quick_reply"`
+	Text       string           `json:"text,omitempty" doc:"For text: 1 to 7,000 characters." example:"We open again on Monday."`
+	Attachment *attachmentInput `json:"attachment,omitempty" doc:"For attachment."`
+	Latitude   *float64         `json:"latitude,omitempty" doc:"For location: degrees."`
+	Longitude  *float64         `json:"longitude,omitempty" doc:"For location: degrees."`
+	Address    string           `json:"address,omitempty" doc:"For location: at most 256 characters."`
+	Title      string           `json:"title,omitempty" doc:"For quick_reply: 1 to 256 characters."`
+	Replies    []string         `json:"replies,omitempty" nullable:"false" doc:"For quick_reply: 1 to 10 texts of 1 to 256 characters."`
+}
+
+// content gives the domain's form, with only the fields that count.
+func (in ContentInput) content() domain.Content {
+	c := domain.Content{Type: domain.ContentType(in.Type)}
+	switch c.Type {
+	case domain.ContentText:
+		c.Text = in.Text
+	case domain.ContentAttachment:
+		if a := in.Attachment; a != nil {
+			c.Attachment = &domain.Attachment{
+				Type: a.Type, URL: a.URL, MimeType: first(a.MimeType, a.MimeTypeAlias),
+				FileName: first(a.FileName, a.FileNameAlias), Description: a.Description,
+			}
+		}
+	case domain.ContentLocation:
+		c.Latitude, c.Longitude, c.Address = in.Latitude, in.Longitude, in.Address
+	case domain.ContentQuickReply:
+		c.Title, c.Replies = in.Title, in.Replies
+	}
+	return c
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// attachmentView is a file by reference.
+type attachmentView struct {
+	Type        string `json:"type" enum:"image,video,audio,file"`
+	URL         string `json:"url"`
+	MimeType    string `json:"mimeType,omitempty"`
+	FileName    string `json:"fileName,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// statusView is one word about a message.
+type statusView struct {
+	Value     domain.Status `json:"value" enum:"queued,sent,delivered,read,failed"`
+	Timestamp time.Time     `json:"timestamp"`
+	Message   string        `json:"message,omitempty" doc:"Why it failed."`
+}
+
+// messageView is a message as the API shows it.
+type messageView struct {
+	ID             uuid.UUID          `json:"id" format:"uuid"`
+	ConversationID uuid.UUID          `json:"conversation_id" format:"uuid"`
+	ChannelID      string             `json:"channel_id"`
+	Direction      domain.Direction   `json:"direction" enum:"in,out"`
+	Kind           domain.Kind        `json:"kind" enum:"message,echo" doc:"An echo was said by the business outside Parley."`
+	Type           domain.ContentType `json:"type" enum:"text,attachment,location,quick_reply"`
+	Text           string             `json:"text,omitempty"`
+	Attachment     *attachmentView    `json:"attachment,omitempty"`
+	Latitude       *float64           `json:"latitude,omitempty"`
+	Longitude      *float64           `json:"longitude,omitempty"`
+	Address        string             `json:"address,omitempty"`
+	Title          string             `json:"title,omitempty"`
+	Replies        []string           `json:"replies,omitempty" nullable:"false"`
+	ExternalID     string             `json:"external_id" doc:"The integration's id; empty until it has given one."`
+	Status         domain.Status      `json:"status" enum:"queued,sent,delivered,read,failed" doc:"Incoming messages are delivered."`
+	StatusReason   string             `json:"status_reason,omitempty" doc:"Why it failed."`
+	StatusHistory  []statusView       `json:"status_history" nullable:"false" doc:"Everything that was said about it, also what changed nothing."`
+	Author         string             `json:"author,omitempty" doc:"Name of the platform token that sent it."`
+	CreatedAt      time.Time          `json:"created_at" doc:"The sender's own time."`
+	RecordedAt     time.Time          `json:"recorded_at" doc:"When Parley took it in."`
+}
+
+func showMessage(m domain.Message) messageView {
+	v := messageView{
+		ID: m.ID, ConversationID: m.Conversation, ChannelID: m.Channel, Direction: m.Direction, Kind: m.Kind,
+		Type: m.Content.Type, Text: m.Content.Text, Latitude: m.Content.Latitude, Longitude: m.Content.Longitude,
+		Address: m.Content.Address, Title: m.Content.Title, Replies: m.Content.Replies,
+		ExternalID: m.ExternalID, Status: m.Status, StatusReason: m.Reason, StatusHistory: make([]statusView, len(m.History)),
+		Author: m.Author, CreatedAt: m.SentAt, RecordedAt: m.RecordedAt,
+	}
+	if a := m.Content.Attachment; a != nil {
+		v.Attachment = &attachmentView{Type: a.Type, URL: a.URL, MimeType: a.MimeType, FileName: a.FileName, Description: a.Description}
+	}
+	for i, h := range m.History {
+		v.StatusHistory[i] = statusView{Value: h.Value, Timestamp: h.Timestamp, Message: h.Message}
+	}
+	return v
+}
+
+func (p *platform) messageRoutes() {
+	handle(p, operation{
+		id: "list-messages", method: http.MethodGet, path: "/v1/conversations/{id}/messages", tag: tagMessages, need: domain.RoleReader,
+		summary: "List the messages of a conversation", description: "Oldest first.",
+	}, p.listMessages)
+	handle(p, operation{
+		id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", tag: tagMessages, need: domain.RoleReader,
+		summary: "Read a message",
+	}, p.getMessage)
+	handle(p, operation{
+		id: "send-message", method: http.MethodPost, path: "/v1/conversations/{id}/messages", tag: tagMessages, need: domain.RoleAgent,
+		summary: "Reply in a conversation", status: http.StatusAccepted,
+		description: "The message is in the log when this answers, and is then sent to the channel's callback. " +
+			"Under an Idempotency-Key the message's id follows from the key, for ever: the same key never says anything twice.",
+	}, p.reply)
+	handle(p, operation{
+		id: "start-conversation", method: http.MethodPost, path: "/v1/channels/{id}/messages", tag: tagMessages, need: domain.RoleAgent,
+		summary: "Write to a contact of a channel", status: http.StatusAccepted,
+		description: "On a channel of id_type phone this may be a number that has never written. " +
+			"On a channel of id_type custom it must be a contact that exists; 409 otherwise.",
+	}, p.start)
+}
+
+func (p *platform) listMessages(ctx context.Context, c caller, in *struct {
+	ReadParams
+	PageParams
+	ConversationPath
+},
+) (*listOutput[messageView], error) {
+	id, err := parseID("conversation", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := p.await(ctx, projectionConversations, in.ReadParams)
+	if err != nil {
+		return nil, err
+	}
+	// An empty list of a conversation that is not there would be a lie.
+	if _, err := p.Reads.Conversation(ctx, c.Account, id); err != nil {
+		return nil, err
+	}
+	part, next, err := p.Reads.Messages(ctx, c.Account, id, in.page())
+	if err != nil {
+		return nil, err
+	}
+	return &listOutput[messageView]{ReadHeaders: headers, Body: listOf(part, next, showMessage)}, nil
+}
+
+func (p *platform) getMessage(ctx context.Context, c caller, in *struct {
+	ReadParams
+	ID string `path:"id" doc:"The message's id."`
+},
+) (*struct {
+	ReadHeaders
+	Body messageView
+}, error,
+) {
+	id, err := parseID("message", in.ID)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := p.await(ctx, projectionConversations, in.ReadParams)
+	if err != nil {
+		return nil, err
+	}
+	m, err := p.Reads.Message(ctx, c.Account, id)
+	if err != nil {
+		return nil, err
+	}
+	return &struct {
+		ReadHeaders
+		Body messageView
+	}{headers, showMessage(m)}, nil
+}
+
+// sentOutput is the answer to a message that was taken.
+type sentOutput struct {
+	AppendHeaders
+	Location string `header:"Location" doc:"Where the message can be read."`
+	Body     messageView
+}
+
+func (p *platform) reply(ctx context.Context, c caller, in *struct {
+	ConversationPath
+	KeyParam
+	Body ContentInput
+},
+) (*sentOutput, error) {
+	conversation, ch, err := p.conversationOf(ctx, c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p.send(ctx, c, ch, conversation.ContactRef, in.Key, in.Body)
+}
+
+// startInput is a message to a contact.
+type startInput struct {
+	ContactRef string `json:"contact_ref" maxLength:"50" doc:"A phone number, or the id that the integration uses." example:"+15550100"`
+	ContentInput
+}
+
+func (p *platform) start(ctx context.Context, c caller, in *struct {
+	ChannelPath
+	KeyParam
+	Body startInput
+},
+) (*sentOutput, error) {
+	ch, err := p.channelOf(c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := ch.IDType.Normalize("contact_ref", in.Body.ContactRef)
+	if err != nil {
+		return nil, err
+	}
+	if ch.IDType == domain.IDTypeCustom {
+		if err := p.known(ctx, c, ch, ref); err != nil {
+			return nil, err
+		}
+	}
+	return p.send(ctx, c, ch, ref, in.Key, in.Body.ContentInput)
+}
+
+// known makes sure that a contact exists (respond-io.md 2.1): a custom id means
+// nothing to the integration unless it has named it.
+func (p *platform) known(ctx context.Context, c caller, ch domain.Channel, ref string) error {
+	headers, err := p.await(ctx, projectionConversations, ReadParams{})
+	if err != nil {
+		return err
+	}
+	id := domain.ContactID(ch.ID, ref)
+	_, err = p.Reads.Contact(ctx, c.Account, id)
+	if domain.CodeOf(err) == domain.CodeNotFound && headers.Stale != "" {
+		if late := p.certain(ctx, projectionConversations); late != nil {
+			return late
+		}
+		_, err = p.Reads.Contact(ctx, c.Account, id)
+	}
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return &domain.Error{
+			Code: domain.CodeConflict, Field: "contact_ref",
+			Message: "is not a contact of this channel; a channel of id_type custom can write only to contacts that have written",
+		}
+	}
+	return err
+}
+
+// send appends a message for the channel's callback. The answer shows it as the
+// read models will.
+func (p *platform) send(ctx context.Context, c caller, ch domain.Channel, ref, key string, in ContentInput) (*sentOutput, error) {
+	content := in.content()
+	if err := content.Validate("", domain.LimitsOf(ch.Dialect)); err != nil {
+		return nil, err
+	}
+	id, err := p.eventID(key, "send", c.Account, ch.ID, ref)
+	if err != nil {
+		return nil, err
+	}
+	e := ch.Send(ref, id, content, c.Name, p.Now())
+	positions, err := p.Log.Append(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if len(positions) == 0 {
+		return nil, fmt.Errorf("the log told no position for message %s", id)
+	}
+	thread := domain.NewThread()
+	thread.Apply(domain.Recorded{Event: e, Position: positions[len(positions)-1]})
+	return &sentOutput{
+		AppendHeaders: appended(positions), Location: "/v1/messages/" + id.String(), Body: showMessage(*thread.Messages[id]),
+	}, nil
+}
+
+// eventID names an event: after the idempotency key when there is one, so that a
+// repeat is the same event in the log whatever became of the first answer.
+func (p *platform) eventID(key, kind string, words ...string) (uuid.UUID, error) {
+	if key != "" {
+		return domain.DeriveID(kind, append(words, key)...), nil
+	}
+	id, err := uuid.NewV7FromReader(p.Random)
+	if err != nil {
+		return uuid.UUID{}, fmt.Errorf("make an id: %w", err)
+	}
+	return id, nil
+}

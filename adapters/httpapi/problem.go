@@ -1,0 +1,213 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parley-im/parley/domain"
+)
+
+const problemType = "application/problem+json"
+
+// defaultRetryAfter is told to a caller who may repeat and was not told when.
+const defaultRetryAfter = time.Second
+
+// Problem is an error as RFC 9457 tells it. Code is for programs, Detail and
+// Errors are for people.
+type Problem struct {
+	Type   string       `json:"type" doc:"Always about:blank: code tells the kind." example:"about:blank"`
+	Title  string       `json:"title" doc:"The name of the HTTP status." example:"Bad Request"`
+	Status int          `json:"status" doc:"The HTTP status." example:"400"`
+	Code   domain.Code  `json:"code" doc:"What kind of trouble it is." enum:"invalid,unauthorized,forbidden,not_found,conflict,too_large,rate_limited,unavailable,internal,method_not_allowed,unsupported_media_type"`
+	Detail string       `json:"detail,omitempty" doc:"What is wrong, for people." example:"name must be at most 255 characters"`
+	Errors []FieldError `json:"errors,omitempty" doc:"The fields that are wrong, with the limit they break."`
+
+	headers http.Header
+}
+
+// FieldError is one field that breaks a rule.
+type FieldError struct {
+	In      string `json:"in" doc:"Where the field is." enum:"body,query,path,header"`
+	Field   string `json:"field,omitempty" doc:"The field's path; absent for the whole." example:"delivery.schedule[2]"`
+	Message string `json:"message" doc:"The rule that it breaks." example:"must be at most 255 characters"`
+}
+
+// Codes that only the transport knows.
+const (
+	codeMethod    domain.Code = "method_not_allowed"
+	codeMediaType domain.Code = "unsupported_media_type"
+)
+
+// Error gives the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus gives the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders gives the headers that belong to the answer.
+func (p *Problem) GetHeaders() http.Header { return p.headers }
+
+// ContentType marks JSON as a problem document.
+func (p *Problem) ContentType(string) string { return problemType }
+
+// statusOf maps every code to its HTTP status.
+func statusOf(c domain.Code) int {
+	switch c {
+	case domain.CodeInvalid:
+		return http.StatusBadRequest
+	case domain.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case domain.CodeForbidden:
+		return http.StatusForbidden
+	case domain.CodeNotFound:
+		return http.StatusNotFound
+	case domain.CodeConflict:
+		return http.StatusConflict
+	case domain.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case domain.CodeRateLimited:
+		return http.StatusTooManyRequests
+	case domain.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	case codeMethod:
+		return http.StatusMethodNotAllowed
+	case codeMediaType:
+		return http.StatusUnsupportedMediaType
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// codeOf is the code of a status that the HTTP layer chose.
+func codeOf(status int) domain.Code {
+	switch status {
+	case http.StatusUnauthorized:
+		return domain.CodeUnauthorized
+	case http.StatusForbidden:
+		return domain.CodeForbidden
+	case http.StatusNotFound:
+		return domain.CodeNotFound
+	case http.StatusMethodNotAllowed:
+		return codeMethod
+	case http.StatusConflict:
+		return domain.CodeConflict
+	case http.StatusRequestEntityTooLarge:
+		return domain.CodeTooLarge
+	case http.StatusUnsupportedMediaType:
+		return codeMediaType
+	case http.StatusTooManyRequests:
+		return domain.CodeRateLimited
+	case http.StatusServiceUnavailable:
+		return domain.CodeUnavailable
+	}
+	if status >= 500 {
+		return domain.CodeInternal
+	}
+	return domain.CodeInvalid
+}
+
+func newProblem(status int, code domain.Code, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail, headers: http.Header{}}
+}
+
+// problemOf turns an error into its problem document. What is not a domain.Error
+// is a fault of ours and says nothing to the caller.
+func problemOf(err error) *Problem {
+	var known *Problem
+	if errors.As(err, &known) {
+		return known
+	}
+	var e *domain.Error
+	if !errors.As(err, &e) {
+		return newProblem(http.StatusInternalServerError, domain.CodeInternal, "Something went wrong inside; it has been logged.")
+	}
+	if e.Code == domain.CodeInternal {
+		return newProblem(http.StatusInternalServerError, domain.CodeInternal, e.Message)
+	}
+	p := newProblem(statusOf(e.Code), e.Code, e.Error())
+	if e.Field != "" {
+		in := "body"
+		if e.Field == "cursor" || e.Field == "limit" {
+			in = "query"
+		}
+		p.Errors = []FieldError{{In: in, Field: e.Field, Message: e.Message}}
+	}
+	switch e.Code {
+	case domain.CodeUnauthorized:
+		p.headers.Set("WWW-Authenticate", `Bearer realm="parley"`)
+	case domain.CodeRateLimited, domain.CodeUnavailable:
+		p.headers.Set("Retry-After", retryAfter(e.RetryAfter))
+	}
+	return p
+}
+
+// retryAfter gives whole seconds, at least one.
+func retryAfter(d time.Duration) string {
+	if d <= 0 {
+		d = defaultRetryAfter
+	}
+	return strconv.Itoa(int(math.Ceil(d.Seconds())))
+}
+
+// problemOfModel turns what huma says about a request into our problem document.
+// Values are not repeated to the caller: they may be secrets. Invalid input is
+// 400 for all reasons: 422 would split one kind of trouble in two.
+func problemOfModel(m *huma.ErrorModel) *Problem {
+	status := plainStatus(m.Status)
+	p := newProblem(status, codeOf(status), "")
+	for _, d := range m.Errors {
+		if d == nil {
+			continue
+		}
+		in, field, _ := strings.Cut(d.Location, ".")
+		if in == "" {
+			in = "body"
+		}
+		p.Errors = append(p.Errors, FieldError{In: in, Field: field, Message: d.Message})
+	}
+	switch {
+	case status == http.StatusUnsupportedMediaType:
+		p.Detail, p.Errors = "Send the body as JSON, with the header Content-Type: application/json.", nil
+	case len(p.Errors) > 0:
+		first := p.Errors[0]
+		p.Detail = strings.TrimPrefix(first.Field+": "+first.Message, ": ")
+	default:
+		p.Detail = m.Detail
+	}
+	return p
+}
+
+// plainStatus folds huma's 422 into 400.
+func plainStatus(status int) int {
+	if status == http.StatusUnprocessableEntity {
+		return http.StatusBadRequest
+	}
+	return status
+}
+
+// write answers with the problem.
+func (p *Problem) write(w http.ResponseWriter) {
+	h := w.Header()
+	for name, values := range p.headers {
+		h[name] = values
+	}
+	h.Set("Content-Type", problemType)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	// An error here is a caller who has gone: nobody is left to tell.
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// badParameter is invalid input outside the body.
+func badParameter(in, field, message string) *Problem {
+	p := newProblem(http.StatusBadRequest, domain.CodeInvalid, field+" "+message)
+	p.Errors = []FieldError{{In: in, Field: field, Message: message}}
+	return p
+}
