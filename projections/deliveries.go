@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,44 +23,42 @@ type Deliveries struct {
 	pool *pgxpool.Pool
 
 	mu      sync.Mutex
-	repeats map[int][]int64 // by partition, oldest first, at most maxRepeats
+	repeats map[int]map[int64]struct{} // by partition, of its last run
 }
-
-// maxRepeats bounds how many repeated records a partition remembers. Each is
-// asked for right after the run that it came in.
-const maxRepeats = 8192
 
 // NewDeliveries makes the projection; pool serves its reads.
 func NewDeliveries(pool *pgxpool.Pool) *Deliveries {
-	return &Deliveries{pool: pool, repeats: map[int][]int64{}}
+	return &Deliveries{pool: pool, repeats: map[int]map[int64]struct{}{}}
 }
 
 // Name is the projection's key in checkpoints.
 func (p *Deliveries) Name() string { return "deliveries" }
 
-// Repeated tells whether the record at an offset that Apply has seen lately told
-// of a delivery that was known before. It is a property of the log, true
+// Repeated tells whether the record at an offset of the run that Apply has seen
+// last told of a delivery that was known before. It is a property of the log, true
 // whatever became of the transaction.
 func (p *Deliveries) Repeated(partition int, offset int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Contains(p.repeats[partition], offset)
+	_, repeated := p.repeats[partition][offset]
+	return repeated
 }
 
-func (p *Deliveries) noteRepeats(partition int, offsets []int64) {
-	if len(offsets) == 0 {
-		return
-	}
+func (p *Deliveries) noteRepeats(partition int, offsets map[int64]struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := append(p.repeats[partition], offsets...)
-	p.repeats[partition] = all[max(0, len(all)-maxRepeats):]
+	if len(offsets) == 0 {
+		delete(p.repeats, partition)
+		return
+	}
+	p.repeats[partition] = offsets
 }
 
 // Apply folds a run of events into rows: two round trips, whatever its length.
 func (p *Deliveries) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
 	run := newDeliveryRun(partition, events)
 	if len(run.ids) == 0 {
+		p.noteRepeats(partition, nil)
 		return nil
 	}
 	if err := run.load(ctx, tx); err != nil {
@@ -94,7 +91,7 @@ type deliveryRun struct {
 	rows      map[uuid.UUID]*deliveryRow
 	order     []*deliveryRow // new rows, in the order of the log
 	attempts  []attemptRow
-	repeats   []int64
+	repeats   map[int64]struct{}
 }
 
 // runLane is a lane that a run touches.
@@ -116,7 +113,9 @@ type attemptRow struct {
 }
 
 func newDeliveryRun(partition int, events []domain.Recorded) *deliveryRun {
-	run := &deliveryRun{partition: partition, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{}}
+	run := &deliveryRun{
+		partition: partition, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{}, repeats: map[int64]struct{}{},
+	}
 	seen := make(map[uuid.UUID]struct{}, len(events))
 	for _, r := range events {
 		id, ok := deliveryIn(r)
@@ -206,7 +205,7 @@ func (run *deliveryRun) load(ctx context.Context, tx pgx.Tx) error {
 func (run *deliveryRun) apply(r domain.Recorded) {
 	if d, ok := domain.DeliveryOf(r); ok {
 		if run.rows[d.ID] != nil {
-			run.repeats = append(run.repeats, r.Position.Offset)
+			run.repeats[r.Position.Offset] = struct{}{}
 			return
 		}
 		row := &deliveryRow{Delivery: d, lane: r.Stream(), dirty: true}

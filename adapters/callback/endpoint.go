@@ -1,0 +1,270 @@
+package callback
+
+import (
+	"time"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// endpoint is one channel's callback: its slots, its rate, and its lanes that
+// could be called now. All of it is under the worker's lock.
+type endpoint struct {
+	channel string
+	first   queue // lanes whose head was not tried yet
+	again   queue // lanes whose head was
+	calls   int   // slots in use
+	retries int   // of them, those of retries
+	lanes   int   // lanes in memory, over all partitions
+	rate    rate
+	wake    *time.Timer // set while the rate makes it wait
+	inTurn  bool
+	held    bool // in Worker.held
+}
+
+// queue holds lanes in the order in which they became ready. A lane that is not
+// ready any more stays until it comes to the front.
+type queue struct{ lanes []*lane }
+
+func (q *queue) push(l *lane) { q.lanes = append(q.lanes, l) }
+
+// peek gives the first lane that is ready, nil = none.
+func (q *queue) peek() *lane {
+	for len(q.lanes) > 0 {
+		if l := q.lanes[0]; l.state == laneReady {
+			return l
+		}
+		q.pop()
+	}
+	return nil
+}
+
+func (q *queue) pop() {
+	q.lanes[0].queued = false
+	q.lanes[0] = nil
+	q.lanes = q.lanes[1:]
+}
+
+// Retries leave a quarter of the slots to first tries, of the endpoint's and of
+// the process's: a backlog that is tried again never stands before new messages.
+func withoutReserve(slots int) int { return slots - slots/4 }
+
+// call is one call in the making.
+type call struct {
+	lane    *lane
+	channel domain.Channel
+	known   bool // the channel is still there
+	retry   bool
+	limited bool // it has taken a place of the rate
+	period  time.Duration
+	place   *place // once it is written
+}
+
+// ready puts a lane into its endpoint's queue.
+func (w *Worker) ready(l *lane) {
+	l.state, l.readyAt = laneReady, w.cfg.Now()
+	w.enqueue(l)
+}
+
+func (w *Worker) enqueue(l *lane) {
+	if !l.queued {
+		l.queued = true
+		if l.rows[0].Tries > 0 {
+			l.endpoint.again.push(l)
+		} else {
+			l.endpoint.first.push(l)
+		}
+	}
+	w.offer(l.endpoint)
+}
+
+// offer lets an endpoint have a turn at the next pump.
+func (w *Worker) offer(e *endpoint) {
+	if !e.inTurn {
+		e.inTurn = true
+		w.turn = append(w.turn, e)
+	}
+}
+
+// pump starts what can be started, one call an endpoint and round.
+func (w *Worker) pump() {
+	for w.mayCall() {
+		if len(w.turn) == 0 && !w.release() {
+			return
+		}
+		e := w.turn[0]
+		w.turn[0] = nil
+		w.turn = w.turn[1:]
+		e.inTurn = false
+		if w.startOne(e) {
+			w.offer(e)
+		}
+	}
+}
+
+// release offers an endpoint that was held back by the process's share of retries.
+func (w *Worker) release() bool {
+	if len(w.held) == 0 || w.retries >= withoutReserve(w.cfg.TotalSlots) {
+		return false
+	}
+	e := w.held[0]
+	w.held[0] = nil
+	w.held = w.held[1:]
+	e.held = false
+	w.offer(e)
+	return true
+}
+
+// mayCall holds calls back while their outcomes could not be told: each of them
+// would be repeated if the process died.
+func (w *Worker) mayCall() bool {
+	return w.calls < w.cfg.TotalSlots && w.away == 0 && w.outcomes < 4*w.cfg.TotalSlots
+}
+
+// startOne starts the endpoint's next call; false when there is nothing to start
+// now. Whatever it waits for then (a slot of its own, its rate, a lane) offers
+// it again.
+func (w *Worker) startOne(e *endpoint) bool {
+	// When the process runs out of slots, those that hold many get no more: the
+	// endpoints that hang leave room for the others.
+	limit := min(w.cfg.Slots, max(1, (w.cfg.TotalSlots-w.calls)/4))
+	if e.calls >= limit {
+		return false
+	}
+	l, from := w.pick(e)
+	if l == nil {
+		return false
+	}
+	now := w.cfg.Now()
+	if !l.tenure.mayStart(now) {
+		from.pop()
+		l.tenure.stalled = append(l.tenure.stalled, l)
+		return true
+	}
+	if l.reload {
+		from.pop()
+		l.state = laneIdle
+		w.advance(l)
+		return true
+	}
+	c := &call{lane: l, retry: from == &e.again}
+	c.channel, c.known = w.cfg.Channels.Channel(e.channel)
+	if c.known && c.channel.RatePerSecond > 0 {
+		var n int
+		n, c.period = share(c.channel.RatePerSecond, len(w.tenures), w.cfg.Partitions)
+		ok, at := e.rate.take(now, n)
+		if !ok {
+			w.wakeAt(e, now, at)
+			return false
+		}
+		c.limited = true
+	}
+	from.pop()
+	w.start(c)
+	return true
+}
+
+// pick chooses between first tries and retries: who is ready for longer.
+func (w *Worker) pick(e *endpoint) (*lane, *queue) {
+	first, again := e.first.peek(), e.again.peek()
+	if again != nil && w.retries >= withoutReserve(w.cfg.TotalSlots) {
+		if !e.held {
+			e.held = true
+			w.held = append(w.held, e)
+		}
+		again = nil
+	}
+	if e.retries >= withoutReserve(w.cfg.Slots) {
+		again = nil
+	}
+	switch {
+	case first == nil && again == nil:
+		return nil, nil
+	case again == nil || (first != nil && !again.readyAt.Before(first.readyAt)):
+		return first, &e.first
+	default:
+		return again, &e.again
+	}
+}
+
+// wakeAt offers the endpoint again when its rate has room. Without a time it is
+// offered when a call that has taken a place was written.
+func (w *Worker) wakeAt(e *endpoint, now, at time.Time) {
+	if at.IsZero() || e.wake != nil {
+		return
+	}
+	e.wake = time.AfterFunc(at.Sub(now), func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		e.wake = nil
+		w.offer(e)
+		w.pump()
+	})
+}
+
+// start takes the slots and makes the call.
+func (w *Worker) start(c *call) {
+	l := c.lane
+	e := l.endpoint
+	l.state, l.current = laneCalling, l.rows[0]
+	l.drop(0)
+	l.tenure.await(l, l.current.ID, l.current.Attempts+1)
+	l.tenure.calls++
+	w.calls++
+	e.calls++
+	if c.retry {
+		w.retries++
+		e.retries++
+	}
+	go w.deliver(c)
+}
+
+// ended gives the slots back. It runs under the lock.
+func (w *Worker) ended(c *call) {
+	e := c.lane.endpoint
+	w.calls--
+	e.calls--
+	if c.retry {
+		w.retries--
+		e.retries--
+	}
+	if c.limited && c.place == nil {
+		c.place = e.rate.written(w.cfg.Now(), c.period)
+	}
+	w.offer(e)
+}
+
+// wrote and answered tell the rate how far a call has come.
+func (w *Worker) wrote(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.place == nil {
+		c.place = c.lane.endpoint.rate.written(w.cfg.Now(), c.period)
+		w.offer(c.lane.endpoint)
+		w.pump()
+	}
+}
+
+func (w *Worker) answered(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.place != nil {
+		c.place.answered(w.cfg.Now(), c.period)
+	}
+}
+
+// endpointOf finds or makes the endpoint of a channel.
+func (w *Worker) endpointOf(channel string) *endpoint {
+	e := w.endpoints[channel]
+	if e == nil {
+		e = &endpoint{channel: channel}
+		w.endpoints[channel] = e
+	}
+	return e
+}
+
+// forget lets go of an endpoint that has nothing to remember.
+func (w *Worker) forget(e *endpoint) {
+	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil {
+		delete(w.endpoints, e.channel)
+	}
+}

@@ -1,0 +1,327 @@
+package callback
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// laneState is what a lane is doing.
+type laneState int
+
+const (
+	laneIdle    laneState = iota // nothing in memory to do: rows are being fetched, or outcomes are on their way back
+	laneReady                    // its head could be called now
+	laneCalling                  // its head is being called, or the outcome being appended
+	laneWaiting                  // its head is due later
+	laneParked                   // its head is a dead letter that followers wait behind
+)
+
+// lane is a conversation's deliveries, in order. All of it is under the worker's
+// lock. A lane is in memory only while something of it is.
+type lane struct {
+	name     string
+	tenure   *tenure
+	share    *portion
+	endpoint *endpoint
+
+	state   laneState
+	current *domain.Delivery   // being called
+	rows    []*domain.Delivery // open, in order, without current; a parked one can only be the last
+	more    bool               // the database may hold rows behind these
+	reload  bool               // the database may hold rows before these: start nothing until they are fetched
+	missed  bool               // a row was left to the database since the last fetch began
+	starved bool               // the last fetch gave nothing new: wait for outcomes to come back
+	unseen  int                // its deliveries in tenure.sent
+	last    int64              // highest offset that was settled, -1 = none
+	readyAt time.Time
+	queued  bool // in one of the endpoint's queues
+	wanted  bool // in tenure.wants
+	timer   *time.Timer
+}
+
+const (
+	// laneRows bounds the rows of a lane in memory, and those of a fetch.
+	laneRows = 64
+	// laneLow is how few rows a lane has when more are fetched.
+	laneLow = 8
+)
+
+// insert puts a row where it belongs.
+func (l *lane) insert(d *domain.Delivery) {
+	at, _ := slices.BinarySearchFunc(l.rows, d.Position.Offset, func(r *domain.Delivery, offset int64) int {
+		return int(r.Position.Offset - offset)
+	})
+	l.rows = slices.Insert(l.rows, at, d)
+	l.share.rows++
+}
+
+// drop takes a row out.
+func (l *lane) drop(i int) {
+	l.rows = slices.Delete(l.rows, i, i+1)
+	l.share.rows--
+}
+
+func (l *lane) clear() {
+	l.share.rows -= len(l.rows)
+	l.rows = nil
+}
+
+func (l *lane) find(id uuid.UUID) int {
+	return slices.IndexFunc(l.rows, func(d *domain.Delivery) bool { return d.ID == id })
+}
+
+func (l *lane) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+// advance lets a lane do what comes next for it. It is called after every change
+// and does nothing while the head is being called or stands in the queue.
+func (w *Worker) advance(l *lane) {
+	if l.state == laneCalling || l.state == laneReady {
+		return
+	}
+	l.stopTimer()
+	l.state = laneIdle
+	t := l.tenure
+	switch {
+	case l.reload:
+		t.want(l)
+	case len(l.rows) == 0:
+		if l.more {
+			t.want(l)
+		} else if l.unseen == 0 {
+			l.share.remove(l)
+		}
+	case l.rows[0].Parked:
+		w.park(l)
+	default:
+		w.schedule(l)
+		if last := l.rows[len(l.rows)-1]; l.more && len(l.rows) < laneLow && !last.Parked {
+			t.want(l)
+		}
+	}
+}
+
+// schedule makes the head ready now, or when it is due.
+func (w *Worker) schedule(l *lane) {
+	if next := l.rows[0].NextAttemptAt; next != nil {
+		if wait := next.Sub(w.cfg.Now()); wait > 0 {
+			l.state = laneWaiting
+			l.timer = time.AfterFunc(wait, func() { w.due(l) })
+			return
+		}
+	}
+	w.ready(l)
+}
+
+// due is the end of a wait. The lane may have moved on since the timer fired.
+func (w *Worker) due(l *lane) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.state == laneWaiting {
+		w.advance(l)
+		w.pump()
+	}
+}
+
+// park lets the followers of a dead letter wait in the database. The lane's name
+// is remembered, so that a new message is not taken for its head.
+func (w *Worker) park(l *lane) {
+	l.clear()
+	l.more = false
+	l.state = laneParked
+	l.share.park(l.name)
+	if l.unseen == 0 {
+		l.share.remove(l)
+	}
+}
+
+// arrived takes in a new delivery.
+func (t *tenure) arrived(d domain.Delivery) {
+	s := t.portion(d.Channel)
+	name := d.Lane()
+	if _, parked := s.parked[name]; parked {
+		return
+	}
+	l := s.lanes[name]
+	switch {
+	case l == nil && (s.more || !s.room(t.w.cfg.Now())):
+		s.skip(d)
+		return
+	case l == nil:
+		l = s.add(name)
+		l.insert(&d)
+	case l.state == laneParked || l.knows(d.ID):
+		return
+	case l.more || l.reload || len(l.rows) >= laneRows || s.rows >= s.maxRows():
+		l.more, l.missed = true, true
+	default:
+		l.insert(&d)
+	}
+	t.w.advance(l)
+}
+
+// knows tells whether a delivery is in memory.
+func (l *lane) knows(id uuid.UUID) bool {
+	return l.find(id) >= 0 || (l.current != nil && l.current.ID == id)
+}
+
+// sentEntry is a delivery that was called and whose outcome the projection has
+// not shown yet.
+type sentEntry struct {
+	lane    *lane
+	attempt int
+	event   *domain.Event // the outcome, once it is known
+	settled bool          // another worker's call was its last, whatever ours comes to
+}
+
+// await remembers that an attempt is made, until its outcome comes back.
+func (t *tenure) await(l *lane, id uuid.UUID, attempt int) {
+	if t.sent[id] == nil {
+		l.unseen++
+	}
+	t.sent[id] = &sentEntry{lane: l, attempt: attempt}
+}
+
+// unawait forgets that. A fetch that runs may have read the row as it was before.
+func (t *tenure) unawait(id uuid.UUID) {
+	if entry := t.sent[id]; entry != nil {
+		delete(t.sent, id)
+		entry.lane.unseen--
+		entry.lane.starved = false
+		if t.fetching {
+			t.late[id] = struct{}{}
+		}
+	}
+}
+
+// returned takes in an outcome that is projected now.
+func (t *tenure) returned(r domain.Recorded, e domain.DeliveryAttempted) {
+	if entry := t.sent[e.DeliveryID]; entry != nil {
+		switch {
+		case e.Attempt < entry.attempt: // of the try before
+		case entry.event == nil:
+			// Of a call that another worker had in flight when its lease ended. Ours is
+			// still being made: its outcome counts on from this one.
+			entry.lane.current.Attempts, entry.attempt = e.Attempt, e.Attempt+1
+			entry.settled = e.Verdict != domain.Retry
+		case entry.event.ID == r.ID:
+			t.unawait(e.DeliveryID)
+			t.w.advance(entry.lane)
+		default:
+			t.retell(entry, e)
+		}
+		return
+	}
+	l := t.laneOf(r)
+	if l == nil {
+		return
+	}
+	// The outcome of another worker's call: the row is as the projection has it.
+	if i := l.find(e.DeliveryID); i >= 0 {
+		if l.state == laneReady {
+			l.state = laneIdle
+		}
+		d := l.rows[i]
+		d.Apply(r)
+		if !d.Open() {
+			l.drop(i)
+			l.reload = l.reload || d.Parked
+		}
+		t.w.advance(l)
+	}
+}
+
+// retell appends our outcome once more, counted on from another worker's that
+// came first: the fold takes one outcome an attempt. Both calls were made.
+func (t *tenure) retell(entry *sentEntry, e domain.DeliveryAttempted) {
+	data, ok := entry.event.Data.(domain.DeliveryAttempted)
+	if !ok {
+		return
+	}
+	event := *entry.event
+	event.ID = domain.DeriveID("attempt", event.ID.String(), strconv.Itoa(e.Attempt))
+	data.Attempt = e.Attempt + 1
+	event.Data = data
+	entry.event, entry.attempt = &event, data.Attempt
+	t.calls++
+	go func() {
+		t.w.append(t, event)
+		t.w.mu.Lock()
+		defer t.w.mu.Unlock()
+		t.finished()
+	}()
+}
+
+// decided takes in that a dead letter is redriven or dropped: its lane goes on
+// from what the database has.
+func (t *tenure) decided(r domain.Recorded, id uuid.UUID) {
+	name := r.Stream()
+	s := t.portion(r.Channel)
+	delete(s.parked, name)
+	if t.fetching {
+		t.lateLanes[name] = struct{}{}
+	}
+	l := s.lanes[name]
+	if l == nil {
+		if !s.room(t.w.cfg.Now()) {
+			s.more = true
+			return
+		}
+		l = s.add(name)
+	}
+	if entry := t.sent[id]; entry != nil && entry.event != nil {
+		t.unawait(id) // a decision follows the outcome in the log
+	}
+	l.reload, l.more, l.missed, l.starved = true, true, true, false
+	t.w.advance(l)
+}
+
+// laneOf finds the lane of an event, nil when it is not in memory.
+func (t *tenure) laneOf(r domain.Recorded) *lane {
+	s := t.portions[r.Channel]
+	if s == nil {
+		return nil
+	}
+	return s.lanes[r.Stream()]
+}
+
+// settle is what an acknowledged outcome means for its lane.
+func (t *tenure) settle(l *lane, a domain.DeliveryAttempted) {
+	d := l.current
+	l.current, l.state = nil, laneIdle
+	entry := t.sent[d.ID] // nil when the outcome has come back already
+	switch {
+	case a.Verdict == domain.Retry && (entry == nil || !entry.settled):
+		d.Attempts, d.Tries, d.State, d.NextAttemptAt = a.Attempt, d.Tries+1, domain.StateRetrying, a.NextAttemptAt
+		d.LastReason, d.LastDetail = a.Reason, a.Detail
+		if d.FirstTriedAt == nil {
+			d.FirstTriedAt = &a.StartedAt
+		}
+		l.insert(d)
+	case a.Parks && !l.reload:
+		l.last = max(l.last, d.Position.Offset)
+		t.w.park(l)
+		return
+	default:
+		l.last = max(l.last, d.Position.Offset)
+	}
+	t.w.advance(l)
+}
+
+// giveBack puts a delivery back whose call was cut off: it counts as not made.
+func (t *tenure) giveBack(l *lane) {
+	d := l.current
+	l.current, l.state = nil, laneIdle
+	t.unawait(d.ID)
+	l.insert(d)
+	t.w.advance(l)
+}

@@ -1,0 +1,164 @@
+package callback
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-im/parley/domain"
+)
+
+type metrics struct {
+	attempts     *prometheus.CounterVec
+	duration     *prometheus.HistogramVec
+	lag          *prometheus.HistogramVec
+	dead         *prometheus.CounterVec
+	appendErrors prometheus.Counter
+	fetchErrors  prometheus.Counter
+	renewals     prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w *Worker) (*metrics, error) {
+	m := &metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_delivery_attempts_total", Help: "Calls to callbacks by what they came to.",
+		}, []string{"dialect", "verdict", "reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parley_delivery_attempt_duration_seconds", Help: "How long calls to callbacks took.",
+			Buckets:                     []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"dialect"}),
+		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parley_delivery_delay_seconds", Help: "Time from when an outbound event was taken in until its callback was answered with success.",
+			Buckets:                     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600, 86400},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"dialect"}),
+		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_delivery_dead_letters_total", Help: "Deliveries that became dead letters.",
+		}, []string{"dialect", "verdict"}),
+		appendErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "parley_delivery_outcome_append_errors_total", Help: "Appends of outcomes that failed and are repeated.",
+		}),
+		fetchErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "parley_delivery_fetch_errors_total", Help: "Reads of deliveries that failed and are repeated.",
+		}),
+		renewals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "parley_delivery_lease_renewal_errors_total", Help: "Renewals of partition leases that failed.",
+		}),
+	}
+	for dialect := range dialects {
+		m.duration.WithLabelValues(string(dialect))
+		m.lag.WithLabelValues(string(dialect))
+		for _, reason := range domain.Reasons {
+			for _, verdict := range domain.Verdicts {
+				if (verdict == domain.Delivered) == (reason == domain.ReasonOK) {
+					m.attempts.WithLabelValues(string(dialect), string(verdict), string(reason))
+				}
+			}
+		}
+		m.dead.WithLabelValues(string(dialect), string(domain.Refused))
+		m.dead.WithLabelValues(string(dialect), string(domain.Exhausted))
+	}
+	for _, c := range []prometheus.Collector{
+		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, &gauges{w: w},
+	} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// attempted counts one outcome.
+func (m *metrics) attempted(d domain.Delivery, a domain.DeliveryAttempted, took time.Duration, at time.Time) {
+	dialect := string(d.Dialect)
+	m.attempts.WithLabelValues(dialect, string(a.Verdict), string(a.Reason)).Inc()
+	m.duration.WithLabelValues(dialect).Observe(took.Seconds())
+	switch a.Verdict {
+	case domain.Delivered:
+		m.lag.WithLabelValues(dialect).Observe(at.Sub(d.CreatedAt).Seconds())
+	case domain.Refused, domain.Exhausted:
+		m.dead.WithLabelValues(dialect, string(a.Verdict)).Inc()
+	case domain.Retry:
+	}
+}
+
+// gauges are read from the worker's state when they are asked for.
+type gauges struct{ w *Worker }
+
+func (g *gauges) descs() (lag, depth, slots, leases, outcomes *prometheus.Desc) {
+	return prometheus.NewDesc("parley_delivery_lag_seconds", "How long the oldest delivery that is due waits for its call.", nil, nil),
+		prometheus.NewDesc("parley_delivery_queue_depth", "Deliveries of the partitions held, by state.", []string{"state"}, nil),
+		prometheus.NewDesc("parley_delivery_slots_in_use", "Calls being made.", nil, nil),
+		prometheus.NewDesc("parley_delivery_leases_held", "Partitions whose callbacks this process sends.", nil, nil),
+		prometheus.NewDesc("parley_delivery_outcomes_pending", "Outcomes that the log has not acknowledged yet.", nil, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	lag, depth, slots, leases, outcomes := g.descs()
+	for _, d := range []*prometheus.Desc{lag, depth, slots, leases, outcomes} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	w := g.w
+	w.mu.Lock()
+	oldest := w.oldest(w.cfg.Now())
+	states := map[domain.DeliveryState]int64{}
+	leases := 0
+	for _, t := range w.tenures {
+		if t.held {
+			leases++
+		}
+		for state, n := range t.depth {
+			states[state] += n
+		}
+	}
+	calls, outcomes := w.calls, w.outcomes
+	w.mu.Unlock()
+
+	lagDesc, depthDesc, slotsDesc, leasesDesc, outcomesDesc := g.descs()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(lagDesc, oldest.Seconds())
+	for _, state := range []domain.DeliveryState{domain.StatePending, domain.StateRetrying, domain.StateDead} {
+		gauge(depthDesc, float64(states[state]), string(state))
+	}
+	gauge(slotsDesc, float64(calls))
+	gauge(leasesDesc, float64(leases))
+	gauge(outcomesDesc, float64(outcomes))
+}
+
+// oldest tells how long the lane that is ready for longest has waited since its
+// head was due.
+func (w *Worker) oldest(now time.Time) time.Duration {
+	var longest time.Duration
+	see := func(l *lane) {
+		if l == nil || len(l.rows) == 0 {
+			return
+		}
+		due := l.rows[0].CreatedAt
+		if next := l.rows[0].NextAttemptAt; next != nil {
+			due = *next
+		}
+		// A follower is due when the one before it was settled.
+		if d := min(now.Sub(due), now.Sub(l.readyAt)); d > longest {
+			longest = d
+		}
+	}
+	for _, e := range w.endpoints {
+		see(e.first.peek())
+		see(e.again.peek())
+	}
+	for _, t := range w.tenures {
+		for _, l := range t.stalled {
+			see(l)
+		}
+	}
+	return longest
+}
