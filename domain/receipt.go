@@ -42,7 +42,9 @@ func (t *Thread) receipt(r Recorded, e ReceiptRecorded) {
 	key := ExternalKey{e.ConversationID, e.ExternalID}
 	change := StatusChange{Value: e.Value, Timestamp: e.OccurredAt, Message: e.Reason}
 	if m := t.newest(key); m != nil {
-		t.hear(m, change)
+		if !t.toldBefore(key, change) {
+			t.hear(m, change)
+		}
 		return
 	}
 	t.wait(Receipt{ID: r.ID, ExternalKey: key, StatusChange: change, Position: r.Position, RecordedAt: r.Time})
@@ -98,6 +100,18 @@ func (t *Thread) newest(key ExternalKey) *Message {
 	return newest
 }
 
+// toldBefore tells whether a message of an external id has heard the word. It
+// may be an older one than the newest: then the word was about that one, and
+// telling it again does not make it one about the newest.
+func (t *Thread) toldBefore(key ExternalKey, c StatusChange) bool {
+	for _, id := range t.external[key] {
+		if t.Messages[id].heard(c) {
+			return true
+		}
+	}
+	return false
+}
+
 // hear applies a word about an outgoing message unless it was said before.
 func (t *Thread) hear(m *Message, c StatusChange) {
 	if !m.heard(c) && m.note(c) {
@@ -106,13 +120,13 @@ func (t *Thread) hear(m *Message, c StatusChange) {
 }
 
 // echoed takes in what the business said elsewhere. An echo of a platform send
-// is that message and counts as its sent receipt (respond-io.md 3.8).
+// is that message and counts as its sent receipt (respond-io.md 3.8); so does an
+// echo that is told again, which changes nothing unless it names another time.
 func (t *Thread) echoed(r Recorded, e MessageEchoed) {
 	key := ExternalKey{e.ConversationID, e.ExternalID}
 	sent := StatusChange{Value: StatusSent, Timestamp: e.SentAt}
 	if m := t.newest(key); m != nil {
-		if m.Kind != KindEcho { // else told before
-			t.meet(r, e.ContactID, e.Profile)
+		if !t.toldBefore(key, sent) {
 			t.hear(m, sent)
 		}
 		return
@@ -194,11 +208,12 @@ func (t *Thread) absorbEcho(m *Message, key ExternalKey) {
 	t.external[key] = kept
 }
 
-// redriven puts a failed message back into the queue.
+// redriven puts a failed message back into the queue, unless the integration
+// has taken it: then what came of it is told by receipts.
 func (t *Thread) redriven(r Recorded, e DeliveryRedriven) {
 	m := t.Messages[e.MessageID]
 	queued := StatusChange{Value: StatusQueued, Timestamp: r.Time}
-	if m == nil || m.Status != StatusFailed || m.heard(queued) {
+	if m == nil || m.Status != StatusFailed || m.ExternalID != "" || m.heard(queued) {
 		return
 	}
 	m.Status, m.Reason = StatusQueued, ""
