@@ -58,7 +58,10 @@ func (p *platform) once(w http.ResponseWriter, r *http.Request, c caller, key st
 	}
 	claim, err := p.Idempotency.Begin(r.Context(), c.Account, key, fingerprint(r, body))
 	if err != nil {
-		p.told(r.Context(), "idempotency", err).write(w)
+		// Without the claim a repeat could do it twice, so nothing is done at all.
+		p.told(r.Context(), "idempotency", &domain.Error{
+			Code: domain.CodeUnavailable, Message: "Idempotency keys cannot be kept at the moment; repeat the request.", Err: err,
+		}).write(w)
 		return
 	}
 	owner := keyOwner(c.Account, key)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -230,13 +231,36 @@ func commonProblems(op operation) []int {
 func (p *platform) told(ctx context.Context, operation string, err error) *Problem {
 	problem := problemOf(err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded) && problem.Code == domain.CodeInternal:
-		problem = problemOf(&domain.Error{Code: domain.CodeUnavailable, Message: "This took too long; repeat the request."})
-		p.log.Warn("api.timeout", "operation", operation, "error", err)
+	case problem.Code == domain.CodeInternal && away(err):
+		problem = problemOf(&domain.Error{Code: domain.CodeUnavailable, Message: "A part that this needs is away or slow; repeat the request."})
+		p.log.Warn("api.part_away", "operation", operation, "error", err)
 	case problem.Status >= http.StatusInternalServerError && ctx.Err() == nil:
 		p.log.Error("api.failed", "operation", operation, "status", problem.Status, "error", err)
 	}
 	return problem
+}
+
+// away tells whether an error that nobody has explained is about a part that
+// cannot be reached or does not answer, such as the database, rather than about
+// a fault of ours.
+func away(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	var network net.Error
+	if errors.As(err, &network) {
+		return true
+	}
+	var database interface{ SQLState() string }
+	if !errors.As(err, &database) || len(database.SQLState()) != 5 {
+		return false
+	}
+	switch database.SQLState()[:2] {
+	case "08", "53", "57": // connection, resources, operator's intervention
+		return true
+	default:
+		return false
+	}
 }
 
 // describe gives the OpenAPI document, with stable order and indentation.

@@ -1,0 +1,581 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// Tokens of the test world, by what they may do.
+const (
+	adminToken  = "admin-secret"
+	agentToken  = "agent-secret"
+	readerToken = "reader-secret"
+	otherToken  = "other-secret" // admin of another account
+)
+
+// world is a platform over memory that keeps the rules its interfaces promise.
+type world struct {
+	t      *testing.T
+	server *Server
+	reg    *prometheus.Registry
+	logs   *bytes.Buffer
+
+	mu         sync.Mutex
+	now        time.Time
+	channels   map[string]domain.Channel
+	tokens     map[string]domain.Token // by id
+	events     []domain.Recorded
+	thread     *domain.Thread
+	deliveries map[uuid.UUID]*domain.Delivery
+	attempts   map[uuid.UUID][]domain.Attempt
+	claims     map[string]*claim
+
+	appendErr error                       // of the next appends
+	readErr   error                       // of the next reads
+	freshErr  func(context.Context) error // of waits for freshness
+	reached   domain.Position             // positions up to this one are applied
+	exportErr error                       // after the first line
+	probe     func(domain.Channel) (domain.Outcome, error)
+}
+
+type claim struct {
+	fingerprint []byte
+	token       string
+	answer      []byte
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, reg: prometheus.NewRegistry(), logs: &bytes.Buffer{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		channels: map[string]domain.Channel{}, tokens: map[string]domain.Token{}, thread: domain.NewThread(),
+		deliveries: map[uuid.UUID]*domain.Delivery{}, attempts: map[uuid.UUID][]domain.Attempt{}, claims: map[string]*claim{},
+		freshErr: func(context.Context) error { return nil }, reached: domain.Position{Partition: 0, Offset: 1 << 40},
+		probe: func(domain.Channel) (domain.Outcome, error) {
+			return domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, HTTPStatus: 200, ExternalID: "m1"}, nil
+		},
+	}
+	w.token("t1", domain.DefaultAccount, domain.RoleAdmin, adminToken)
+	w.token("t2", domain.DefaultAccount, domain.RoleAgent, agentToken)
+	w.token("t3", domain.DefaultAccount, domain.RoleReader, readerToken)
+	w.token("t4", "other", domain.RoleAdmin, otherToken)
+
+	server, err := New(Config{
+		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
+		Platform: &Platform{
+			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w,
+			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader,
+		},
+		Checks: []Check{{Name: "log", Func: func(context.Context) error { return w.appendErr }}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server = server
+	return w
+}
+
+func (w *world) token(id, account string, role domain.Role, secret string) {
+	w.tokens[id] = domain.Token{
+		ID: id, Account: account, Name: string(role) + " of " + account, Role: role,
+		Hash: domain.HashSecret(secret), CreatedAt: w.now,
+	}
+}
+
+func (w *world) time() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(time.Second)
+	return w.now
+}
+
+// answer is what came back.
+type answer struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call makes one request. headers are name, value pairs.
+func (w *world) call(token, method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, path, in)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	w.server.ServeHTTP(rec, r)
+	return answer{t: w.t, status: rec.Code, header: rec.Header(), body: rec.Body.Bytes()}
+}
+
+// want checks the status, and that every error is a problem document.
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	if status >= 400 {
+		var p Problem
+		if err := json.Unmarshal(a.body, &p); err != nil || a.header.Get("Content-Type") != problemType {
+			a.t.Fatalf("not a problem document (%s): %s", a.header.Get("Content-Type"), a.body)
+		}
+		if p.Status != status || p.Title != http.StatusText(status) || p.Type != "about:blank" || p.Code == "" || p.Detail == "" {
+			a.t.Fatalf("incomplete problem document: %s", a.body)
+		}
+	}
+	return a
+}
+
+// problem reads the problem document.
+func (a answer) problem() Problem {
+	a.t.Helper()
+	var p Problem
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		a.t.Fatalf("read %s: %v", a.body, err)
+	}
+	return p
+}
+
+// field is what the body has at a path of names and indexes, as text.
+func (a answer) field(path ...any) string {
+	a.t.Helper()
+	var v any
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		a.t.Fatalf("read %s: %v", a.body, err)
+	}
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[s]
+		case int:
+			l, _ := v.([]any)
+			if s >= len(l) {
+				return "<none>"
+			}
+			v = l[s]
+		}
+	}
+	if v == nil {
+		return "<none>"
+	}
+	return fmt.Sprint(v)
+}
+
+// makeChannel makes a channel over HTTP and gives its id.
+func (w *world) makeChannel(token, idType string) string {
+	w.t.Helper()
+	return w.call(token, "POST", "/v1/channels",
+		`{"dialect":"respondio","name":"Shop","callback_url":"https://cb.example.com/x","id_type":"`+idType+`"}`).want(201).field("id")
+}
+
+// receive lets a contact write and gives the conversation's id.
+func (w *world) receive(channel, ref, external, text string) string {
+	w.t.Helper()
+	ch, _ := w.Channel(channel)
+	now := w.time()
+	e := ch.Receive(ref, external, now, domain.Content{Type: domain.ContentText, Text: text}, &domain.Profile{FirstName: "Marta"}, now)
+	if _, err := w.Append(context.Background(), e); err != nil {
+		w.t.Fatal(err)
+	}
+	return domain.ConversationID(channel, ref).String()
+}
+
+// fail lets the delivery of a message end as a dead letter and gives its id.
+func (w *world) fail(message string) string {
+	w.t.Helper()
+	id := domain.DeliveryID(uuid.MustParse(message))
+	w.mu.Lock()
+	d := *w.deliveries[id]
+	w.mu.Unlock()
+	now := w.time()
+	o := domain.Outcome{Verdict: domain.Refused, Reason: domain.ReasonRejected, HTTPStatus: 400, Detail: "blocked", Response: []byte("blocked")}
+	if _, err := w.Append(context.Background(), d.Attempted(o, domain.DeliveryPolicy{}, 0, false, now, now)); err != nil {
+		w.t.Fatal(err)
+	}
+	return id.String()
+}
+
+// Token implements tokens.
+func (w *world) Token(secret string) (domain.Token, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.tokens {
+		if t.Hash == domain.HashSecret(secret) {
+			return t, true
+		}
+	}
+	return domain.Token{}, false
+}
+
+// Tokens implements tokenAdmin.
+func (w *world) Tokens(account string) []domain.Token {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []domain.Token
+	for _, t := range w.tokens {
+		if t.Account == account {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b domain.Token) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// CreateToken implements tokenAdmin.
+func (w *world) CreateToken(_ context.Context, t domain.Token) (domain.Token, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tokens[t.ID] = t
+	return t, nil
+}
+
+// DeleteToken implements tokenAdmin.
+func (w *world) DeleteToken(_ context.Context, account, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tokens[id].Account != account {
+		return domain.Errorf(domain.CodeNotFound, "there is no token %s", id)
+	}
+	delete(w.tokens, id)
+	return nil
+}
+
+// Channel implements registry.
+func (w *world) Channel(id string) (domain.Channel, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ch, ok := w.channels[id]
+	return ch, ok
+}
+
+// Channels implements registry.
+func (w *world) Channels(account string) []domain.Channel {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []domain.Channel
+	for _, ch := range w.channels {
+		if ch.Account == account {
+			list = append(list, ch)
+		}
+	}
+	slices.SortFunc(list, func(a, b domain.Channel) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// CreateChannel implements registry.
+func (w *world) CreateChannel(_ context.Context, ch domain.Channel) (domain.Channel, error) {
+	now := w.time()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.appendErr != nil {
+		return domain.Channel{}, w.appendErr
+	}
+	if _, taken := w.channels[ch.ID]; taken {
+		return domain.Channel{}, domain.Errorf(domain.CodeConflict, "taken")
+	}
+	ch.Revision, ch.CreatedAt, ch.UpdatedAt = 1, now, now
+	w.channels[ch.ID] = ch
+	return ch, nil
+}
+
+// ChangeChannel implements registry.
+func (w *world) ChangeChannel(_ context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ch := w.channels[id]
+	if err := change(&ch); err != nil {
+		return domain.Channel{}, err
+	}
+	ch.Revision++
+	w.channels[id] = ch
+	return ch, nil
+}
+
+// DeleteChannel implements registry.
+func (w *world) DeleteChannel(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.channels, id)
+	return nil
+}
+
+// Append implements log; an event that is there already changes nothing.
+func (w *world) Append(_ context.Context, events ...domain.Event) ([]domain.Position, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.appendErr != nil {
+		return nil, w.appendErr
+	}
+	var positions []domain.Position
+	for _, e := range events {
+		r := domain.Recorded{Event: e, Position: domain.Position{Offset: int64(len(w.events))}}
+		w.events = append(w.events, r)
+		positions = append(positions, r.Position)
+		w.thread.Apply(r)
+		if d, ok := domain.DeliveryOf(r); ok && w.deliveries[d.ID] == nil {
+			w.deliveries[d.ID] = &d
+		}
+		switch data := e.Data.(type) {
+		case domain.DeliveryAttempted:
+			w.deliveries[data.DeliveryID].Apply(r)
+			w.attempts[data.DeliveryID] = append(w.attempts[data.DeliveryID], domain.Attempt{
+				Number: data.Attempt, StartedAt: data.StartedAt, Verdict: data.Verdict, Reason: data.Reason,
+				HTTPStatus: data.HTTPStatus, Detail: data.Detail, Response: data.Response,
+			})
+		case domain.DeliveryRedriven:
+			w.deliveries[data.DeliveryID].Apply(r)
+		case domain.DeliveryDropped:
+			w.deliveries[data.DeliveryID].Apply(r)
+		}
+	}
+	return positions, nil
+}
+
+// part pages through a sorted list by index.
+func part[T any](all []T, p domain.Page) ([]T, string, error) {
+	start := 0
+	if p.After != "" {
+		var err error
+		if start, err = strconv.Atoi(p.After); err != nil {
+			return nil, "", domain.Invalid("cursor", "cannot be read")
+		}
+	}
+	end := min(start+p.Limit, len(all))
+	if end < len(all) {
+		return all[start:end], strconv.Itoa(end), nil
+	}
+	return all[start:end], "", nil
+}
+
+// Contacts implements reads.
+func (w *world) Contacts(_ context.Context, f domain.ContactFilter, p domain.Page) ([]domain.Contact, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []domain.Contact
+	for _, c := range w.thread.Contacts {
+		if c.Account == f.Account && (f.Channel == "" || c.Channel == f.Channel) && strings.Contains(c.Ref, f.Search) {
+			all = append(all, *c)
+		}
+	}
+	slices.SortFunc(all, func(a, b domain.Contact) int { return cmp.Compare(a.Ref, b.Ref) })
+	list, next, err := part(all, p)
+	return list, next, cmp.Or(w.readErr, err)
+}
+
+// Contact implements reads.
+func (w *world) Contact(_ context.Context, account string, id uuid.UUID) (domain.Contact, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.thread.Contacts[id]
+	if w.readErr != nil || c == nil || c.Account != account {
+		return domain.Contact{}, cmp.Or(w.readErr, notFound("contact", id.String()))
+	}
+	return *c, nil
+}
+
+// Conversations implements reads.
+func (w *world) Conversations(_ context.Context, f domain.ConversationFilter, p domain.Page) ([]domain.Conversation, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []domain.Conversation
+	for _, c := range w.thread.Conversations {
+		if c.Account == f.Account && (f.Channel == "" || c.Channel == f.Channel) && (f.Status == "" || c.Status == f.Status) &&
+			(f.Contact == "" || c.ContactRef == f.Contact) {
+			all = append(all, *c)
+		}
+	}
+	slices.SortFunc(all, func(a, b domain.Conversation) int { return b.LastMessageAt.Compare(a.LastMessageAt) })
+	list, next, err := part(all, p)
+	return list, next, cmp.Or(w.readErr, err)
+}
+
+// Conversation implements reads.
+func (w *world) Conversation(_ context.Context, account string, id uuid.UUID) (domain.Conversation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.thread.Conversations[id]
+	if w.readErr != nil || c == nil || c.Account != account {
+		return domain.Conversation{}, cmp.Or(w.readErr, notFound("conversation", id.String()))
+	}
+	return *c, nil
+}
+
+// Messages implements reads.
+func (w *world) Messages(_ context.Context, account string, conversation uuid.UUID, p domain.Page) ([]domain.Message, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []domain.Message
+	for _, m := range w.thread.Messages {
+		if m.Account == account && m.Conversation == conversation {
+			all = append(all, *m)
+		}
+	}
+	slices.SortFunc(all, func(a, b domain.Message) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
+	list, next, err := part(all, p)
+	return list, next, cmp.Or(w.readErr, err)
+}
+
+// Message implements reads.
+func (w *world) Message(_ context.Context, account string, id uuid.UUID) (domain.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.thread.Messages[id]
+	if w.readErr != nil || m == nil || m.Account != account {
+		return domain.Message{}, cmp.Or(w.readErr, notFound("message", id.String()))
+	}
+	return *m, nil
+}
+
+// Deliveries implements deliveries.
+func (w *world) Deliveries(_ context.Context, f domain.DeliveryFilter, p domain.Page) ([]domain.Delivery, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []domain.Delivery
+	for _, d := range w.deliveries {
+		if d.Account == f.Account && (f.Channel == "" || d.Channel == f.Channel) && (f.State == "" || d.State == f.State) {
+			all = append(all, *d)
+		}
+	}
+	slices.SortFunc(all, func(a, b domain.Delivery) int { return cmp.Compare(b.Position.Offset, a.Position.Offset) })
+	list, next, err := part(all, p)
+	return list, next, cmp.Or(w.readErr, err)
+}
+
+// Delivery implements deliveries.
+func (w *world) Delivery(_ context.Context, account string, id uuid.UUID) (domain.Delivery, []domain.Attempt, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.deliveries[id]
+	if w.readErr != nil || d == nil || d.Account != account {
+		return domain.Delivery{}, nil, cmp.Or(w.readErr, notFound("delivery", id.String()))
+	}
+	return *d, w.attempts[id], nil
+}
+
+// Fresh implements freshness.
+func (w *world) Fresh(ctx context.Context, _ string) error { return w.freshErr(ctx) }
+
+// Reached implements freshness.
+func (w *world) Reached(ctx context.Context, _ string, p domain.Position) error {
+	if p.Offset <= w.reached.Offset {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("wait: %w", ctx.Err())
+}
+
+// Export implements history.
+func (w *world) Export(_ context.Context, f domain.EventFilter, emit func([]byte) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if e.Account != f.Account || f.FromPosition != nil && e.Position.Offset < f.FromPosition.Offset || e.Time.Before(f.From) {
+			continue
+		}
+		if err := emit(fmt.Appendf(nil, `{"id":%q,"type":%q}`, e.ID, e.Type())); err != nil {
+			return err
+		}
+	}
+	return w.exportErr
+}
+
+// Probe implements prober.
+func (w *world) Probe(_ context.Context, ch domain.Channel) (domain.Outcome, error) {
+	return w.probe(ch)
+}
+
+// Begin implements idempotency.
+func (w *world) Begin(_ context.Context, account, key string, fingerprint []byte) (Claim, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.readErr != nil {
+		return Claim{}, w.readErr
+	}
+	c := w.claims[account+"\x00"+key]
+	switch {
+	case c == nil:
+		token := uuid.NewString()
+		w.claims[account+"\x00"+key] = &claim{fingerprint: fingerprint, token: token}
+		return Claim{State: ClaimTaken, Token: token}, nil
+	case !bytes.Equal(c.fingerprint, fingerprint):
+		return Claim{State: ClaimOther}, nil
+	case c.answer == nil:
+		return Claim{State: ClaimBusy}, nil
+	default:
+		return Claim{State: ClaimAnswered, Answer: c.answer}, nil
+	}
+}
+
+// Finish implements idempotency.
+func (w *world) Finish(_ context.Context, account, key, token string, answer []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.claims[account+"\x00"+key]; c != nil && c.token == token {
+		c.answer = answer
+	}
+	return nil
+}
+
+// Abandon implements idempotency.
+func (w *world) Abandon(_ context.Context, account, key, token string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.claims[account+"\x00"+key]; c != nil && c.token == token {
+		delete(w.claims, account+"\x00"+key)
+	}
+	return nil
+}
+
+// testSealer hides a text well enough for a test to see whether it was hidden.
+type testSealer struct{}
+
+// Seal implements sealer.
+func (testSealer) Seal(owner string, plain []byte) (string, error) {
+	return owner + "|" + base64.StdEncoding.EncodeToString(plain), nil
+}
+
+// Open implements sealer.
+func (testSealer) Open(owner, sealed string) ([]byte, error) {
+	text, ok := strings.CutPrefix(sealed, owner+"|")
+	if !ok {
+		return nil, errors.New("sealed for somebody else")
+	}
+	return base64.StdEncoding.DecodeString(text)
+}
