@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parley-im/parley/domain"
+	"github.com/parley-im/parley/eventstore"
+)
+
+// Roles that a node can take on.
+const (
+	roleAPI       = "api"       // takes in webhooks and answers the platform API
+	roleProjector = "projector" // keeps the read models of conversations
+	roleDelivery  = "delivery"  // keeps the deliveries and sends the callbacks
+)
+
+var allRoles = []string{roleAPI, roleProjector, roleDelivery}
+
+// settings are what dev and serve have in common.
+type settings struct {
+	Addr            string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PublicURL       string        `help:"Base of the URLs that are handed out; http://<addr> when empty." placeholder:"URL"`
+	KafkaBrokers    []string      `help:"Kafka brokers, separated by commas." placeholder:"HOST:PORT,..."`
+	DatabaseURL     string        `help:"Postgres, such as postgres://user:secret@host/parley." placeholder:"URL"`
+	AdminToken      string        `help:"Bearer token with role admin on the account default." placeholder:"TOKEN"`
+	SecretKey       string        `help:"Seals stored secrets: 32 bytes in base64; several separated by commas, the newest first." placeholder:"BASE64"`
+	CallbackAllow   []string      `help:"Address ranges (CIDR) that callbacks may reach besides public addresses." placeholder:"CIDR,..."`
+	CallbackTimeout time.Duration `help:"How long one call to a callback may take." default:"30s"`
+	InboundRate     int           `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
+	Roles           []string      `help:"What this node does: api, projector, delivery." default:"api,projector,delivery"`
+	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
+	Partitions      int           `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
+	Replication     int           `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers named." default:"0"`
+}
+
+// nodeConfig is what a node runs on, checked.
+type nodeConfig struct {
+	settings
+
+	publicURL string
+	sealer    *eventstore.Sealer
+	allow     []netip.Prefix
+	fixed     []domain.Token
+
+	// embedded is set when the log lives in this process and nobody else uses it.
+	embedded bool
+	// sync is the durability barrier of the embedded log; nil = the broker's word is enough.
+	sync   func(ctx context.Context, topic string, partition int, base int64) error
+	logger *slog.Logger
+	now    func() time.Time
+}
+
+// check reads the settings that need reading. Errors name the variable to change.
+func (s settings) check() (nodeConfig, error) {
+	cfg := nodeConfig{settings: s, publicURL: strings.TrimSuffix(s.PublicURL, "/"), now: time.Now}
+	if cfg.publicURL == "" {
+		cfg.publicURL = "http://" + s.Addr
+	}
+	if u, err := url.Parse(cfg.publicURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return cfg, errors.New("PARLEY_PUBLIC_URL must be an absolute http or https URL")
+	}
+	for _, role := range s.Roles {
+		if !slices.Contains(allRoles, role) {
+			return cfg, fmt.Errorf("PARLEY_ROLES: %q is not one of %s", role, strings.Join(allRoles, ", "))
+		}
+	}
+	if len(s.Roles) == 0 {
+		return cfg, fmt.Errorf("PARLEY_ROLES must name at least one of %s", strings.Join(allRoles, ", "))
+	}
+	for _, text := range s.CallbackAllow {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil {
+			return cfg, fmt.Errorf("PARLEY_CALLBACK_ALLOW: %q is not an address range such as 10.1.0.0/16", text)
+		}
+		cfg.allow = append(cfg.allow, prefix)
+	}
+	if s.CallbackTimeout <= 0 || s.CallbackTimeout > 5*time.Minute {
+		return cfg, errors.New("PARLEY_CALLBACK_TIMEOUT must be above 0s and at most 5m")
+	}
+	if s.InboundRate < 0 {
+		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")
+	}
+	if s.Partitions < 0 || s.Replication < 0 {
+		return cfg, errors.New("PARLEY_PARTITIONS and PARLEY_REPLICATION must not be negative")
+	}
+	keys, err := eventstore.ParseSealKeys(s.SecretKey)
+	if err != nil {
+		return cfg, fmt.Errorf("PARLEY_SECRET_KEY: %w", err)
+	}
+	if cfg.sealer, err = eventstore.NewSealer(keys...); err != nil {
+		return cfg, fmt.Errorf("PARLEY_SECRET_KEY: %w", err)
+	}
+	if s.AdminToken != "" {
+		if len(s.AdminToken) < 16 {
+			return cfg, errors.New("PARLEY_ADMIN_TOKEN must have at least 16 characters")
+		}
+		cfg.fixed = []domain.Token{{
+			ID: "admin", Account: domain.DefaultAccount, Name: "admin", Role: domain.RoleAdmin, Hash: sha256.Sum256([]byte(s.AdminToken)),
+		}}
+	}
+	return cfg, nil
+}
+
+// has tells whether the node takes on a role.
+func (s settings) has(role string) bool { return slices.Contains(s.Roles, role) }
+
+// partitions is how many the topic of events gets when it is made.
+func (c nodeConfig) partitions() int {
+	switch {
+	case c.Partitions > 0:
+		return c.Partitions
+	case c.embedded:
+		return 4
+	default:
+		return 12
+	}
+}
+
+func (c nodeConfig) replication() int {
+	switch {
+	case c.Replication > 0:
+		return c.Replication
+	case c.embedded:
+		return 1
+	default:
+		return min(3, len(c.KafkaBrokers))
+	}
+}
+
+// shown lists the settings for the log, secrets as set or unset.
+func (c nodeConfig) shown() []any {
+	set := func(v string) string {
+		if v == "" {
+			return "unset"
+		}
+		return "set"
+	}
+	return []any{
+		"addr", c.Addr, "public_url", c.publicURL, "roles", strings.Join(c.Roles, ","), "kafka_brokers", strings.Join(c.KafkaBrokers, ","),
+		"embedded", c.embedded, "topic_prefix", c.TopicPrefix, "database_url", set(c.DatabaseURL), "admin_token", set(c.AdminToken),
+		"secret_key", set(c.SecretKey), "callback_allow", strings.Join(c.CallbackAllow, ","), "callback_timeout", c.CallbackTimeout,
+		"inbound_rate", c.InboundRate,
+	}
+}
+
+// logger makes the process's logger.
+func (c *commands) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+)
+
+type serveCommand struct {
+	settings
+}
+
+// Run runs one node of a cluster until ctx ends.
+func (c *serveCommand) Run(ctx context.Context, s streams, cli *commands) error {
+	switch {
+	case len(c.KafkaBrokers) == 0:
+		return errors.New("PARLEY_KAFKA_BROKERS is needed: the brokers to start from, host:port, separated by commas (parley dev brings its own)")
+	case c.DatabaseURL == "":
+		return errors.New("PARLEY_DATABASE_URL is needed, such as postgres://user:secret@host/parley (parley dev brings its own)")
+	case c.SecretKey == "":
+		return errors.New("PARLEY_SECRET_KEY is needed: 32 bytes in base64, the same on every node (make one with: openssl rand -base64 32)")
+	}
+	cfg, err := c.check()
+	if err != nil {
+		return err
+	}
+	cfg.logger = cli.logger(s.err)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s (PARLEY_ADDR chooses another address): %w", c.Addr, err)
+	}
+	n, err := startNode(ctx, cfg, listener)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	fmt.Fprintf(s.out, "parley serves at %s\n", cfg.publicURL)
+	select {
+	case <-ctx.Done():
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		defer cancel()
+		return n.stop(stopping)
+	case err := <-n.failed:
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		defer cancel()
+		return errors.Join(err, n.stop(stopping))
+	}
+}
