@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -232,33 +233,63 @@ func (c *Cluster) broker(i int) (*broker, error) {
 	return c.brokers[i], nil
 }
 
-// InSync returns when all replicas of all partitions are in sync and every
-// broker runs, so that any one of them may be lost next.
+// InSync returns when every broker runs and all replicas of all partitions are
+// in sync, so that any one broker may be lost next.
 func (c *Cluster) InSync(ctx context.Context) error {
-	client := &kafka.Client{Addr: kafka.TCP(c.Brokers()...), Timeout: 5 * time.Second}
+	addresses := c.Brokers()
 	return poll(ctx, func(ctx context.Context) error {
-		meta, err := client.Metadata(ctx, &kafka.MetadataRequest{})
-		if err != nil {
-			return err
-		}
-		if len(meta.Brokers) < len(c.Brokers()) {
-			return fmt.Errorf("%d of %d brokers run", len(meta.Brokers), len(c.Brokers()))
-		}
-		for _, topic := range meta.Topics {
-			for _, p := range topic.Partitions {
-				if p.Error != nil || len(p.Isr) < len(p.Replicas) {
-					return fmt.Errorf("%s/%d: %d of %d replicas in sync (%w)", topic.Name, p.ID, len(p.Isr), len(p.Replicas), p.Error)
-				}
+		for _, address := range addresses {
+			if err := inSync(ctx, address, len(addresses)); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 }
 
+// inSync asks one broker for its view.
+func inSync(ctx context.Context, address string, brokers int) error {
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	known, err := conn.Brokers()
+	if err != nil {
+		return fmt.Errorf("asking %s for the brokers: %w", address, err)
+	}
+	if len(known) < brokers {
+		return fmt.Errorf("%s knows %d of %d brokers", address, len(known), brokers)
+	}
+	partitions, err := conn.ReadPartitions()
+	if err != nil {
+		return fmt.Errorf("asking %s for the partitions: %w", address, err)
+	}
+	for _, p := range partitions {
+		if p.Leader.Host == "" || len(p.Isr) < len(p.Replicas) {
+			return fmt.Errorf("%s/%d: %d of %d replicas in sync", p.Topic, p.ID, len(p.Isr), len(p.Replicas))
+		}
+	}
+	return nil
+}
+
+// dial connects to one broker, and to no other: kafka.Client answers from what
+// it has cached for seconds.
+func dial(ctx context.Context, address string) (*kafka.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := kafka.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", address, err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return nil, errors.Join(fmt.Errorf("connecting to %s: %w", address, err), conn.Close())
+	}
+	return conn, nil
+}
+
 // waitUp waits until a broker answers and knows itself among at least so many.
 func (c *Cluster) waitUp(ctx context.Context, b *broker, atLeast int) error {
-	client := &kafka.Client{Addr: kafka.TCP(b.address), Timeout: 2 * time.Second, Transport: &kafka.Transport{DialTimeout: time.Second}}
-	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
 	ended := b.process.done
 	err := poll(ctx, func(ctx context.Context) error {
 		select {
@@ -266,16 +297,17 @@ func (c *Cluster) waitUp(ctx context.Context, b *broker, atLeast int) error {
 			return errEnded
 		default:
 		}
-		meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{}})
+		conn, err := dial(ctx, b.address)
 		if err != nil {
 			return err
 		}
-		self := false
-		for _, known := range meta.Brokers {
-			self = self || known.ID == b.id
+		defer conn.Close()
+		known, err := conn.Brokers()
+		if err != nil {
+			return fmt.Errorf("asking for the brokers: %w", err)
 		}
-		if !self || len(meta.Brokers) < atLeast {
-			return fmt.Errorf("it knows %d brokers", len(meta.Brokers))
+		if len(known) < atLeast || !slices.ContainsFunc(known, func(k kafka.Broker) bool { return k.ID == b.id }) {
+			return fmt.Errorf("it knows %d brokers", len(known))
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -142,11 +143,13 @@ func runMaven(ctx context.Context, root, folder string, progress io.Writer) erro
 		scanner := bufio.NewScanner(out)
 		for files := 0; scanner.Scan(); {
 			line := scanner.Text()
-			if _, url, ok := strings.Cut(line, "Downloaded from "); ok {
-				name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], " ")
-				if strings.HasSuffix(name, ".jar") {
+			// "[INFO] Downloaded from central: https://.../x.jar (4 MB at 1 MB/s)"
+			if _, rest, ok := strings.Cut(line, "Downloaded from "); ok {
+				_, url, _ := strings.Cut(rest, " ")
+				url, _, _ = strings.Cut(url, " ")
+				if strings.HasSuffix(url, ".jar") {
 					files++
-					fmt.Fprintf(progress, "  %3d %s\n", files, name)
+					fmt.Fprintf(progress, "  %3d %s\n", files, path.Base(url))
 				}
 			} else if strings.Contains(line, "ERROR") && last.Len() < 4<<10 {
 				last.WriteString(line + "\n")
