@@ -15,3 +15,5 @@
 // Who calls is told by a bearer token. A token belongs to one account and has
 // one role; things of another account do not exist for it.
 package httpapi
+
+//go:generate go test -run TestOpenAPIIsFresh -update .

@@ -82,22 +82,18 @@ func (g *guard) recovered(w *response, r *http.Request, fault any) {
 	g.log.Error("http.panic", "method", r.Method, "route", r.Pattern, "panic", fault, "stack", string(debug.Stack()))
 	w.missed = 0
 	if w.status == 0 {
-		problemOf(domain.Errorf(domain.CodeInternal, "Something went wrong inside; it has been logged.")).write(w)
+		w.tell(problemOf(domain.Errorf(domain.CodeInternal, "Something went wrong inside; it has been logged.")))
 	}
 }
 
 // miss answers a request that no route took.
 func (g *guard) miss(w *response, r *http.Request) {
-	status := w.missed
-	w.missed, w.status = 0, 0
-	h := w.Header()
-	h.Del("Content-Length")
-	if status == http.StatusMethodNotAllowed {
-		p := newProblem(status, codeMethod, r.Method+" is not possible here; see the header Allow.")
-		p.write(w)
+	w.Header().Del("Content-Length")
+	if w.missed == http.StatusMethodNotAllowed {
+		w.tell(newProblem(w.missed, codeMethod, r.Method+" is not possible here; see the header Allow."))
 		return
 	}
-	newProblem(status, domain.CodeNotFound, "There is nothing at this address; /docs lists what there is.").write(w)
+	w.tell(newProblem(w.missed, domain.CodeNotFound, "There is nothing at this address; /docs lists what there is."))
 }
 
 // timedBody lifts the read deadline when the body is at its end.

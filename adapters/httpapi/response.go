@@ -40,6 +40,12 @@ func (w *response) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// tell answers with a problem, past what is held back.
+func (w *response) tell(p *Problem) {
+	w.missed, w.status = 0, p.Status
+	p.write(w.ResponseWriter)
+}
+
 // statusSent is the status that the caller sees.
 func (w *response) statusSent() int {
 	if w.status == 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parley-im/parley/domain"
@@ -237,6 +238,10 @@ func TestIdempotencyKeyConcurrently(t *testing.T) {
 // Ensure reads wait for what they must see, and tell when they saw less.
 func TestFreshness(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testFreshness)
+}
+
+func testFreshness(t *testing.T) {
 	w := newWorld(t)
 	channel := w.makeChannel(adminToken, "custom")
 	conversation := w.receive(channel, "u1", "e", "hello")
@@ -261,14 +266,18 @@ func TestFreshness(t *testing.T) {
 		if a := w.call(readerToken, "GET", path, "").want(200); a.header.Get("Parley-Stale") != "true" {
 			t.Errorf("%s is not marked stale", path)
 		}
-		if took := time.Since(started); took < freshWait || took > 10*freshWait {
+		if took := time.Since(started); took != freshWait {
 			t.Errorf("%s took %s", path, took)
 		}
 	}
 	// A position is waited for longer, and not passed over.
 	w.reached.Offset = 3
+	started := time.Now()
 	if a := w.call(readerToken, "GET", paths[0], "", positionHeader, "0:4").want(503); a.header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
+	}
+	if took := time.Since(started); took != reachedWait {
+		t.Errorf("waited %s for a position", took)
 	}
 }
 

@@ -55,7 +55,8 @@ type world struct {
 	readErr   error                       // of the next reads
 	freshErr  func(context.Context) error // of waits for freshness
 	reached   domain.Position             // positions up to this one are applied
-	exportErr error                       // after the first line
+	exportErr error                       // after the last line
+	exporting func()                      // at the start of an export
 	probe     func(domain.Channel) (domain.Outcome, error)
 }
 
@@ -503,6 +504,9 @@ func (w *world) Reached(ctx context.Context, _ string, p domain.Position) error 
 
 // Export implements history.
 func (w *world) Export(_ context.Context, f domain.EventFilter, emit func([]byte) error) error {
+	if w.exporting != nil {
+		w.exporting()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.events {
