@@ -41,7 +41,7 @@ func (c deliveriesList) Run(ctx context.Context, s streams) error {
 			Data []struct {
 				ID         string `json:"id"`
 				State      string `json:"state"`
-				Attempts   int    `json:"attempts"`
+				Attempts   int    `json:"attempt_count"`
 				ChannelID  string `json:"channel_id"`
 				ContactRef string `json:"contact_ref"`
 				Reason     string `json:"last_reason"`

@@ -64,7 +64,9 @@ func startDev(ctx context.Context, s settings, data string, logger *slog.Logger,
 	if err != nil {
 		return nil, fmt.Errorf("find folder %s: %w", data, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Others may pass through, so that the database's own user reaches its folder;
+	// what is secret in here is closed by itself.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	d := &dev{dir: dir}
