@@ -260,6 +260,26 @@ func fetchOffset(t *testing.T, client *kafkago.Client) int64 {
 	return res.Topics[topic][0].CommittedOffset
 }
 
+// Ensure records whose list of topics is gone are not taken for an empty log.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"topics.json", "meta.json"} {
+		cfg := embedded.Config{Dir: t.TempDir()}
+		log := start(t, cfg)
+		ensureTopic(t, log, 1)
+		if err := publisher(t, log).Publish(topic, message.NewMessage("1", []byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+		log.Close()
+		if err := os.Remove(filepath.Join(cfg.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := embedded.Start(t.Context(), cfg); !errors.Is(err, embedded.ErrDamaged) {
+			t.Errorf("start without %s: %v, want ErrDamaged", name, err)
+		}
+	}
+}
+
 // Ensure one process at a time: a second start on the same directory is refused.
 func TestLocked(t *testing.T) {
 	t.Parallel()

@@ -51,9 +51,16 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	}
 }
 
+// ErrDamaged means that the directory holds records, but not the list of topics
+// that they belong to. The broker would start with an empty log beside them.
+var ErrDamaged = errors.New("directory is damaged")
+
 // repair prepares the directory for the broker. If the process dies here, the next
 // start repairs again.
 func repair(dir string, log *slog.Logger) error {
+	if err := whole(dir); err != nil {
+		return err
+	}
 	// Members of groups of the last run: they were in this process, they are gone.
 	if err := os.Remove(filepath.Join(dir, "session_state.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -65,6 +72,24 @@ func repair(dir string, log *slog.Logger) error {
 		}
 		if cut > 0 {
 			log.Warn("embedded log: torn end of file removed", "file", name, "bytes", cut)
+		}
+	}
+	return nil
+}
+
+// whole checks that the files are there without which the broker would not look for
+// its records. They are written before the first record.
+func whole(dir string) error {
+	records, err := os.ReadDir(filepath.Join(dir, "partitions"))
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(records) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"meta.json", "topics.json"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func (f *fetcher) fetch(ctx context.Context) ([]kafka.Message, error) {
 		}
 	}
 	conn := f.conn
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	records, err := f.read()
 	if ctx.Err() != nil {

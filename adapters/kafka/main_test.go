@@ -54,7 +54,7 @@ func newTopic(t *testing.T, brokers []string, partitions int) string {
 	t.Helper()
 	log := newLog(t, brokers)
 	name := "test-" + watermill.NewUUID()
-	if err := log.EnsureTopic(t.Context(), name, partitions, 1, map[string]string{"retention.ms": "-1"}); err != nil {
+	if err := log.EnsureTopic(t.Context(), name, partitions, min(3, len(brokers)), map[string]string{"retention.ms": "-1"}); err != nil {
 		t.Fatal(err)
 	}
 	return name

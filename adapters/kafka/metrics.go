@@ -71,7 +71,10 @@ func newPublisherMetrics(reg prometheus.Registerer) (*publisherMetrics, error) {
 	for _, o := range []string{outcomeOK, outcomeFull, outcomeUnavailable, outcomeTooLarge, outcomeClosed, outcomeRefused} {
 		m.appends.WithLabelValues(o)
 	}
-	return m, register(reg, m.appends, m.duration, m.batch, m.waiting, m.retries)
+	return m, errors.Join(
+		register(reg, &m.appends), register(reg, &m.duration), register(reg, &m.batch),
+		register(reg, &m.waiting), register(reg, &m.retries),
+	)
 }
 
 type subscriberMetrics struct {
@@ -113,18 +116,34 @@ func newSubscriberMetrics(reg prometheus.Registerer, group string) (*subscriberM
 	for _, c := range []string{causeFetch, causeCommit, causeGroup, causeAssigned} {
 		m.errors.WithLabelValues(c)
 	}
-	return m, register(reg, m.records, m.nacks, m.inFlight, m.partitions, m.stopped, m.lag, m.errors)
+	return m, errors.Join(
+		register(reg, &m.records), register(reg, &m.nacks), register(reg, &m.inFlight), register(reg, &m.partitions),
+		register(reg, &m.stopped), register(reg, &m.lag), register(reg, &m.errors),
+	)
 }
 
-// register adds the collectors to reg, which may be nil.
-func register(reg prometheus.Registerer, cs ...prometheus.Collector) error {
+// show makes the topic's metrics visible before anything happens.
+func (m *subscriberMetrics) show(topic string) {
+	m.records.WithLabelValues(topic)
+	m.nacks.WithLabelValues(topic)
+	m.inFlight.WithLabelValues(topic)
+	m.partitions.WithLabelValues(topic)
+	m.stopped.WithLabelValues(topic)
+}
+
+// register adds the collector to reg, which may be nil. If an equal one is there
+// already, both users share it: a process may have several subscribers of a group.
+func register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 	if reg == nil {
 		return nil
 	}
-	for _, c := range cs {
-		if err := reg.Register(c); err != nil {
-			return err
+	err := reg.Register(*c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			*c = existing
+			return nil
 		}
 	}
-	return nil
+	return err
 }

@@ -34,7 +34,11 @@ type partition struct {
 	out     chan<- *message.Message
 	flight  *flight
 	saved   int64        // the last prefix committed; watch's, then run's
-	end     atomic.Int64 // of the log, as last seen
+
+	admin    *Log
+	fetches  atomic.Int64 // that have ended
+	position atomic.Int64 // offset of the next fetch
+	end      atomic.Int64 // of the log, as last seen
 
 	messages context.Context // parent of the messages' contexts
 	handed   sync.WaitGroup  // goroutines that offer messages and wait for answers
@@ -122,7 +126,9 @@ func (p *partition) fetch(ctx context.Context, start int64, batches chan<- fetch
 	pause := retryFirst
 	for ctx.Err() == nil {
 		records, err := f.fetch(ctx)
+		p.position.Store(f.offset)
 		p.end.Store(f.end)
+		p.fetches.Add(1)
 		if len(records) > 0 {
 			select {
 			case batches <- fetched{records: records, end: f.end}:
@@ -225,17 +231,42 @@ func (p *partition) watch(ctx context.Context) {
 	defer ticker.Stop()
 	id := strconv.Itoa(p.id)
 	defer p.metrics.lag.DeleteLabelValues(p.topic, id)
+	var fetches int64
 	for {
 		select {
 		case <-ticker.C:
 			p.save()
-			if prefix := p.flight.prefix(); prefix >= 0 {
-				p.metrics.lag.WithLabelValues(p.topic, id).Set(float64(max(0, p.end.Load()-prefix)))
+			before := fetches
+			if fetches = p.fetches.Load(); fetches == before {
+				p.lookAtEnd(ctx)
 			}
+			p.metrics.lag.WithLabelValues(p.topic, id).Set(float64(p.lag()))
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// lookAtEnd asks where the log ends. It is for a partition that fetches nothing
+// because its consumer is stuck, or its log: that is when the lag matters.
+func (p *partition) lookAtEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if ends, err := p.admin.Ends(ctx, p.topic); err == nil {
+		p.end.Store(ends[p.id])
+	}
+}
+
+// lag returns how many records of the log are not acknowledged.
+func (p *partition) lag() int64 {
+	done := p.flight.prefix()
+	if done < 0 {
+		done = p.position.Load()
+	}
+	if done < 0 {
+		return 0 // the place to start is not known yet
+	}
+	return max(0, p.end.Load()-done)
 }
 
 // save commits the acknowledged prefix if it has moved. A commit that fails is

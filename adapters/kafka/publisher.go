@@ -29,7 +29,8 @@ type PublisherConfig struct {
 	// that brokers accept by default.
 	MaxBatchBytes int
 	// MaxWaiting is how many records may wait or be in flight in the whole
-	// publisher; more are refused with ErrFull. Default 8192.
+	// publisher; more are refused with ErrFull, and so is any call with more
+	// messages than this. Default 8192.
 	MaxWaiting int
 	// Timeout is how long one call may take, retries included. Default 5 s.
 	Timeout time.Duration

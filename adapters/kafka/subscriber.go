@@ -21,7 +21,7 @@ type SubscriberConfig struct {
 	// subscriber reads all partitions, and no offset is committed.
 	Group string
 	// MaxInFlight is how many records of one partition may be read and not yet
-	// acknowledged. Default 1024.
+	// acknowledged. A consumer that batches must not wait for more. Default 1024.
 	MaxInFlight int
 	// Pipelined hands the messages of a partition over in offset order without
 	// waiting for acknowledgements; the consumer is expected to batch. Otherwise
@@ -120,9 +120,10 @@ func (s *Subscriber) SubscribeInitialize(topic string) error {
 	return s.log.EnsureTopic(s.done, topic, s.cfg.Partitions, s.cfg.Replication, map[string]string{"retention.ms": "-1"})
 }
 
-// Subscribe starts to read the topic, which must exist. The channel is closed after
-// ctx has ended or the subscriber was closed, when all partitions have been given
-// up. The channel is not buffered.
+// Subscribe starts to read the topic, which must exist (ErrNoTopic); it fails when
+// the log does not answer within 10 s. Later failures of the log are retried until
+// it is back. The channel is closed after ctx has ended or the subscriber was
+// closed, when all partitions have been given up. The channel is not buffered.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	n, err := s.log.Partitions(ctx, topic)
 	if err != nil {
@@ -133,6 +134,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if s.closed {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, ErrClosed)
 	}
+	s.metrics.show(topic)
 	out := make(chan *message.Message)
 	sub := &subscription{subscriber: s, topic: topic, out: out}
 	s.subscriptions.Go(func() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-im/parley/adapters/embedded"
 	"github.com/parley-im/parley/adapters/kafka"
@@ -26,6 +27,36 @@ func quiet(t *testing.T, ch <-chan *message.Message) {
 	case msg := <-ch:
 		t.Fatalf("%s was handed over too early", msg.Payload)
 	case <-time.After(150 * time.Millisecond):
+	}
+}
+
+// Ensure the lag of a consumer that is stuck grows with the log.
+func TestSubscriberLag(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 1)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	reg := prometheus.NewRegistry()
+	cfg := kafka.SubscriberConfig{
+		Brokers: brokers, Group: "g" + watermill.NewUUID(), Pipelined: true, MaxInFlight: 2, CommitInterval: 50 * time.Millisecond, Registerer: reg,
+	}
+	newSubscriber(t, cfg) // a second subscriber shares the metrics
+	ch := subscribe(t, newSubscriber(t, cfg), topic)
+	lag := func() float64 { return metric(t, reg, "parley_log_lag_records", "topic", topic, "partition", "0") }
+	publish(t, pub, topic, newMessage("a", 0))
+	held := []*message.Message{next(t, ch)}
+	for i := 1; i < 30; i++ {
+		publish(t, pub, topic, newMessage("a", i))
+	}
+	eventually(t, "the lag shows the whole log", func() bool { return lag() == 30 })
+	for len(held) < 30 {
+		held[len(held)-1].Ack()
+		held = append(held, next(t, ch))
+	}
+	held[29].Ack()
+	eventually(t, "there is no lag left", func() bool { return lag() == 0 })
+	if n := metric(t, reg, "parley_log_records_total", "topic", topic); n != 30 {
+		t.Errorf("%v records counted, want 30", n)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *subscription) partition(id int, start int64, commit func(int64) error) 
 	cfg := s.subscriber.cfg
 	return &partition{
 		cfg: cfg, metrics: s.subscriber.metrics, log: s.logger().With("partition", id),
-		topic: s.topic, id: id, start: start, saved: -1, commit: commit, out: s.out,
+		topic: s.topic, id: id, start: start, saved: -1, commit: commit, out: s.out, admin: s.subscriber.log,
 		flight: newFlight(cfg.MaxInFlight), lanes: map[string][]held{},
 	}
 }

@@ -42,7 +42,7 @@ func TestPubSub(t *testing.T) {
 					Key:     func(msg *message.Message) string { return string(msg.Payload) },
 				})
 				return pub, newSubscriber(t, kafka.SubscriberConfig{
-					Brokers: brokers, Group: group, Partitions: mode.partition,
+					Brokers: brokers, Group: group, Partitions: mode.partition, Replication: min(3, len(brokers)),
 					NackDelay: 5 * time.Millisecond, Grace: 200 * time.Millisecond,
 				})
 			}
