@@ -1,7 +1,9 @@
 package domain
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -21,10 +23,15 @@ var storedTypes = map[string]func([]byte) (Data, error){
 	"delivery.dropped.v1":      read[DeliveryDropped],
 }
 
+var errNothing = errors.New("the value is null")
+
 func read[T Data](raw []byte) (Data, error) {
 	var v T
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, err
+	}
+	if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return nil, errNothing // JSON takes it for any type
 	}
 	return v, nil
 }

@@ -34,21 +34,28 @@ func Key(msg *message.Message) string { return msg.Metadata.Get(headerSubject) }
 
 // Encode makes the log's form of an event.
 func Encode(e domain.Event) (*message.Message, error) {
+	stored := e.Type()
+	if stored == "" {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID, errNoType)
+	}
 	value, err := json.Marshal(e.Data)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", e.Type(), err)
+		return nil, fmt.Errorf("encode %s: %w", stored, err)
 	}
 	msg := message.NewMessage(e.ID.String(), value)
-	msg.Metadata = message.Metadata{
-		headerSpecVersion: specVersion,
-		headerType:        e.Type(),
-		headerSource:      sourceOf(e.Account, e.Channel),
-		headerSubject:     e.Stream(),
-		headerTime:        e.Time.UTC().Format(timeLayout),
-		headerDialect:     string(e.Dialect),
-		headerContentType: contentType,
-	}
+	stamp(msg, stored, sourceOf(e.Account, e.Channel), e.Stream(), e.Time)
+	msg.Metadata[headerDialect] = string(e.Dialect)
 	return msg, nil
+}
+
+// stamp writes the envelope. The map is the one that the message comes with.
+func stamp(msg *message.Message, stored, source, subject string, at time.Time) {
+	msg.Metadata[headerSpecVersion] = specVersion
+	msg.Metadata[headerType] = stored
+	msg.Metadata[headerSource] = source
+	msg.Metadata[headerSubject] = subject
+	msg.Metadata[headerTime] = at.UTC().Format(timeLayout)
+	msg.Metadata[headerContentType] = contentType
 }
 
 // sourceOf is the CloudEvents source of a channel's events.
@@ -61,7 +68,7 @@ func accountOf(source string) (string, bool) {
 		return "", false
 	}
 	account, _, ok := strings.Cut(rest, "/channels/")
-	return account, ok
+	return account, ok && account != ""
 }
 
 // Decode reads the log's form of an event. A type that is not known is data and
@@ -77,6 +84,9 @@ func Decode(msg *message.Message, position Position) (domain.Recorded, error) {
 	wrong := func(what string, err error) (domain.Recorded, error) {
 		return r, fmt.Errorf("decode record %d:%d: %s: %w", partition, offset, what, err)
 	}
+	if msg.Metadata.Get(headerSpecVersion) != specVersion {
+		return wrong(headerSpecVersion, errVersion)
+	}
 	id, err := uuid.Parse(msg.UUID)
 	if err != nil {
 		return wrong("ce_id", err)
@@ -86,7 +96,7 @@ func Decode(msg *message.Message, position Position) (domain.Recorded, error) {
 		return wrong(headerTime, err)
 	}
 	channel, ref, ok := domain.SplitStream(msg.Metadata.Get(headerSubject))
-	if !ok {
+	if !ok || channel == "" || ref == "" {
 		return wrong(headerSubject, errNoStream)
 	}
 	account, ok := accountOf(msg.Metadata.Get(headerSource))
@@ -97,7 +107,11 @@ func Decode(msg *message.Message, position Position) (domain.Recorded, error) {
 		ID: id, Account: account, Channel: channel, ContactRef: ref, Time: at.UTC(),
 		Dialect: domain.Dialect(msg.Metadata.Get(headerDialect)),
 	}
-	if r.Data, err = domain.DecodeData(msg.Metadata.Get(headerType), msg.Payload); err != nil {
+	stored := msg.Metadata.Get(headerType)
+	if stored == "" {
+		return wrong(headerType, errNoType)
+	}
+	if r.Data, err = domain.DecodeData(stored, msg.Payload); err != nil {
 		return wrong("value", err)
 	}
 	return r, nil
@@ -108,6 +122,8 @@ type constError string
 func (e constError) Error() string { return string(e) }
 
 const (
+	errVersion   = constError(`is not "1.0"`)
+	errNoType    = constError("names no stored type")
 	errNoStream  = constError(`is not "<channel>/<contact reference>"`)
 	errNoAccount = constError(`is not "/accounts/<account>/channels/<channel>"`)
 )

@@ -71,6 +71,9 @@ func New(cfg Config) (*Store, error) {
 // the same ids. If the process dies inside, that is as if the caller had got
 // that error.
 func (s *Store) Append(ctx context.Context, events ...domain.Event) ([]domain.Position, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
 	msgs := make([]*message.Message, len(events))
 	for i, e := range events {
 		msg, err := Encode(e)
@@ -80,16 +83,16 @@ func (s *Store) Append(ctx context.Context, events ...domain.Event) ([]domain.Po
 		msg.SetContext(ctx)
 		msgs[i] = msg
 	}
-	if err := s.publisher.Publish(s.topic, msgs...); err != nil {
-		s.metrics.refused.Add(float64(len(events)))
-		return nil, s.refuse(err)
-	}
+	err := s.publisher.Publish(s.topic, msgs...)
 	positions := make([]domain.Position, len(msgs))
 	for i, msg := range msgs {
-		s.metrics.appended[events[i].Type()].Inc()
-		if p, o, ok := s.position(msg); ok {
-			positions[i] = domain.Position{Partition: p, Offset: o}
-		}
+		// Streams that landed have their positions even when others did not.
+		partition, offset, landed := s.position(msg)
+		s.metrics.answered(events[i].Type(), landed)
+		positions[i] = domain.Position{Partition: partition, Offset: offset}
+	}
+	if err != nil {
+		return nil, s.refuse(err)
 	}
 	return positions, nil
 }

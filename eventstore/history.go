@@ -1,13 +1,14 @@
 package eventstore
 
 import (
-	"container/heap"
 	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -52,8 +53,10 @@ type line struct {
 // Export gives every event that passes the filter to emit, one line of CloudEvents
 // JSON without a newline each, until the log's end as of the call. Events of one
 // stream come in the order of the log; across streams they come in the order of
-// their times as far as the log's own order allows. The first and last offsets
-// are found by the records' timestamps; memory does not grow with the stretch.
+// their times as far as the log's own order allows. Times of the filter become
+// offsets by the records' timestamps, so that stretches that adjoin neither
+// overlap nor leave a gap. Memory does not grow with the stretch. An error of emit
+// ends the walk and is returned as it is.
 func (h *History) Export(ctx context.Context, f domain.EventFilter, emit func(line []byte) error) error {
 	from, to, err := h.stretch(ctx, f)
 	if err != nil {
@@ -61,23 +64,10 @@ func (h *History) Export(ctx context.Context, f domain.EventFilter, emit func(li
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var merge cursors
-	for partition, start := range from {
-		if start >= to[partition] {
-			continue
-		}
-		next, stop := iter.Pull2(h.log.Scan(ctx, h.topic, partition, start, to[partition]))
-		defer stop()
-		c := &cursor{next: next}
-		if more, err := c.advance(); err != nil {
-			return fmt.Errorf("read partition %d: %w", partition, err)
-		} else if more {
-			merge = append(merge, c)
-		}
-	}
-	heap.Init(&merge)
-	for len(merge) > 0 {
-		c := merge[0]
+	open, err := h.open(ctx, from, to)
+	defer func() { open.close() }()
+	for err == nil && len(open) > 0 {
+		c := open.oldest()
 		if passes(f, c.msg) {
 			text, err := h.lineOf(c.msg)
 			if err != nil {
@@ -87,17 +77,28 @@ func (h *History) Export(ctx context.Context, f domain.EventFilter, emit func(li
 				return err
 			}
 		}
-		more, err := c.advance()
-		switch {
-		case err != nil:
-			return fmt.Errorf("read the log: %w", err)
-		case more:
-			heap.Fix(&merge, 0)
-		default:
-			heap.Pop(&merge)
+		open, err = open.advance(c)
+	}
+	return err
+}
+
+// open begins to read the partitions that have records in the stretch. What it
+// returns must be closed, also beside an error.
+func (h *History) open(ctx context.Context, from, to map[int]int64) (cursors, error) {
+	var open cursors
+	for partition, start := range from {
+		if start >= to[partition] {
+			continue
+		}
+		next, stop := iter.Pull2(h.log.Scan(ctx, h.topic, partition, start, to[partition]))
+		c := &cursor{partition: partition, next: next, stop: stop}
+		open = append(open, c)
+		var err error
+		if open, err = open.advance(c); err != nil {
+			return open, err
 		}
 	}
-	return nil
+	return open, nil
 }
 
 // stretch finds the offsets to read in each partition.
@@ -118,7 +119,26 @@ func (h *History) stretch(ctx context.Context, f domain.EventFilter) (from, to m
 	if err != nil {
 		return nil, nil, fmt.Errorf("find where to end: %w", err)
 	}
+	if p := f.FromPosition; p != nil {
+		from = only(from, p.Partition)
+		if start, ok := from[p.Partition]; ok {
+			from[p.Partition] = max(start, p.Offset)
+		}
+	}
+	if p := f.ToPosition; p != nil {
+		from = only(from, p.Partition)
+		to[p.Partition] = min(to[p.Partition], p.Offset)
+	}
 	return from, to, nil
+}
+
+// only leaves one partition of a map; none when it is not in there.
+func only(offsets map[int]int64, partition int) map[int]int64 {
+	offset, ok := offsets[partition]
+	if !ok {
+		return nil
+	}
+	return map[int]int64{partition: offset}
 }
 
 func passes(f domain.EventFilter, msg *message.Message) bool {
@@ -142,7 +162,7 @@ func passes(f domain.EventFilter, msg *message.Message) bool {
 func (h *History) lineOf(msg *message.Message) ([]byte, error) {
 	partition, offset, _ := h.position(msg)
 	data := json.RawMessage(msg.Payload)
-	if !json.Valid(data) { // not ours: shown as text, so that the line is JSON
+	if !json.Valid(data) || !utf8.Valid(data) { // not ours: shown as text, so that the line is JSON
 		quoted, err := json.Marshal(string(msg.Payload))
 		if err != nil {
 			return nil, fmt.Errorf("show record %d:%d: %w", partition, offset, err)
@@ -160,32 +180,46 @@ func (h *History) lineOf(msg *message.Message) ([]byte, error) {
 	return text, nil
 }
 
-// cursor is the place in one partition.
+// cursor is the place in one partition: msg is its next record.
 type cursor struct {
-	next func() (*message.Message, error, bool)
-	msg  *message.Message
-	at   string
+	partition int
+	next      func() (*message.Message, error, bool)
+	stop      func()
+	msg       *message.Message
+	at        string
 }
 
-func (c *cursor) advance() (bool, error) {
-	msg, err, ok := c.next()
-	if !ok || err != nil {
-		return false, err
-	}
-	c.msg, c.at = msg, msg.Metadata.Get(headerTime)
-	return true, nil
-}
-
-// cursors is a heap by time. The texts have one width and one zone.
+// cursors are the partitions that are not at their end.
 type cursors []*cursor
 
-func (c cursors) Len() int           { return len(c) }
-func (c cursors) Less(i, j int) bool { return c[i].at < c[j].at }
-func (c cursors) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *cursors) Push(x any)        { *c = append(*c, x.(*cursor)) }
-func (c *cursors) Pop() any {
-	old := *c
-	last := old[len(old)-1]
-	*c = old[:len(old)-1]
-	return last
+// oldest finds the cursor with the oldest record. The times are texts of one
+// width in one zone; there are too few partitions for a heap to pay.
+func (open cursors) oldest() *cursor {
+	oldest := open[0]
+	for _, c := range open[1:] {
+		if c.at < oldest.at {
+			oldest = c
+		}
+	}
+	return oldest
+}
+
+// advance goes to the next record of a cursor, which leaves the list at its end.
+func (open cursors) advance(c *cursor) (cursors, error) {
+	msg, err, more := c.next()
+	if err != nil {
+		return open, fmt.Errorf("read partition %d: %w", c.partition, err)
+	}
+	if !more {
+		c.stop()
+		return slices.DeleteFunc(open, func(other *cursor) bool { return other == c }), nil
+	}
+	c.msg, c.at = msg, msg.Metadata.Get(headerTime)
+	return open, nil
+}
+
+func (open cursors) close() {
+	for _, c := range open {
+		c.stop()
+	}
 }

@@ -10,8 +10,25 @@ import (
 type Registerer = prometheus.Registerer
 
 type metrics struct {
-	appended map[string]prometheus.Counter
+	appended map[string]prometheus.Counter // by stored name
+	foreign  prometheus.Counter            // stored names that this version does not know
 	refused  prometheus.Counter
+}
+
+// labelForeign stands for all stored names that are not known here, so that the
+// set of labels stays closed.
+const labelForeign = "unknown"
+
+// answered counts one event that the log has acknowledged or not.
+func (m *metrics) answered(stored string, landed bool) {
+	switch counter, known := m.appended[stored]; {
+	case !landed:
+		m.refused.Inc()
+	case known:
+		counter.Inc()
+	default:
+		m.foreign.Inc()
+	}
 }
 
 func newMetrics(reg Registerer) (*metrics, error) {
@@ -21,6 +38,7 @@ func newMetrics(reg Registerer) (*metrics, error) {
 	}, []string{"type"})
 	m := &metrics{
 		appended: map[string]prometheus.Counter{},
+		foreign:  appended.WithLabelValues(labelForeign),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "parley_events_refused_total",
 			Help: "Events that the log did not acknowledge; they may or may not be there.",

@@ -31,7 +31,7 @@ type Registry struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	change sync.Mutex // one change at a time on this node
+	change chan struct{} // holds one token while a change is under way: one at a time on this node
 
 	mu       sync.RWMutex
 	channels map[string]domain.Channel
@@ -61,7 +61,7 @@ func NewRegistry(cfg RegistryConfig) *Registry {
 		topic: cfg.Topic, publisher: cfg.Publisher, position: cfg.Position, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Logger,
 		channels: map[string]domain.Channel{}, byToken: map[[32]byte]string{},
 		tokens: map[string]domain.Token{}, byHash: map[[32]byte]string{}, fixed: cfg.Fixed,
-		moved: make(chan struct{}),
+		change: make(chan struct{}, 1), moved: make(chan struct{}),
 	}
 }
 
@@ -71,7 +71,7 @@ func (r *Registry) Follow(msgs <-chan *message.Message) {
 	for msg := range msgs {
 		_, offset, _ := r.position(msg)
 		if err := r.apply(msg); err != nil {
-			// The others must go on: a channel that cannot be read does not exist.
+			// The others must go on: what cannot be read does not exist.
 			r.log.Error("registry.record_unreadable", "record", Key(msg), "offset", offset, "error", err)
 		}
 		r.mu.Lock()
@@ -117,7 +117,8 @@ func (r *Registry) ChannelByToken(token string) (domain.Channel, bool) {
 	hash := sha256.Sum256([]byte(token))
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	ch, ok := r.channels[r.byToken[hash]]
+	id, ok := r.byToken[hash]
+	ch := r.channels[id]
 	if !ok || subtle.ConstantTimeCompare([]byte(ch.Credentials.APIToken), []byte(token)) != 1 {
 		return domain.Channel{}, false
 	}
@@ -142,8 +143,10 @@ func (r *Registry) Channels(account string) []domain.Channel {
 
 // CreateChannel makes a channel known; CodeConflict when its id is taken.
 func (r *Registry) CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error) {
-	r.change.Lock()
-	defer r.change.Unlock()
+	if err := r.begin(ctx); err != nil {
+		return domain.Channel{}, err
+	}
+	defer r.end()
 	if _, taken := r.Channel(ch.ID); taken {
 		return domain.Channel{}, domain.Errorf(domain.CodeConflict, "channel %s is there already", ch.ID)
 	}
@@ -152,30 +155,37 @@ func (r *Registry) CreateChannel(ctx context.Context, ch domain.Channel) (domain
 	return ch, r.putChannel(ctx, ch)
 }
 
-// ChangeChannel changes a channel; CodeNotFound when there is none. Settings are
-// validated after change.
+// ChangeChannel changes a channel; CodeNotFound when there is none. change gets a
+// copy and replaces slices rather than writing into them. Settings are validated
+// after it.
 func (r *Registry) ChangeChannel(ctx context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error) {
-	r.change.Lock()
-	defer r.change.Unlock()
+	if err := r.begin(ctx); err != nil {
+		return domain.Channel{}, err
+	}
+	defer r.end()
 	ch, ok := r.Channel(id)
 	if !ok {
 		return domain.Channel{}, domain.Errorf(domain.CodeNotFound, "there is no channel %s", id)
 	}
+	revision := ch.Revision
 	if err := change(&ch); err != nil {
 		return domain.Channel{}, err
 	}
-	ch.Revision, ch.UpdatedAt = ch.Revision+1, domain.Stamp(r.now())
+	ch.ID, ch.Revision, ch.UpdatedAt = id, revision+1, domain.Stamp(r.now())
 	return ch, r.putChannel(ctx, ch)
 }
 
 // DeleteChannel forgets a channel; its history stays. CodeNotFound when there is none.
 func (r *Registry) DeleteChannel(ctx context.Context, id string) error {
-	r.change.Lock()
-	defer r.change.Unlock()
-	if _, ok := r.Channel(id); !ok {
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	defer r.end()
+	ch, ok := r.Channel(id)
+	if !ok {
 		return domain.Errorf(domain.CodeNotFound, "there is no channel %s", id)
 	}
-	return r.put(ctx, kindChannel+id, nil)
+	return r.put(ctx, ch.Account, kindChannel+id, nil)
 }
 
 func (r *Registry) putChannel(ctx context.Context, ch domain.Channel) error {
@@ -186,7 +196,7 @@ func (r *Registry) putChannel(ctx context.Context, ch domain.Channel) error {
 	if err != nil {
 		return err
 	}
-	return r.put(ctx, kindChannel+ch.ID, value)
+	return r.put(ctx, ch.Account, kindChannel+ch.ID, value)
 }
 
 // Token finds a platform token by its secret.
@@ -202,8 +212,8 @@ func (r *Registry) Token(secret string) (domain.Token, bool) {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	t, ok := r.tokens[r.byHash[hash]]
-	return t, ok
+	id, ok := r.byHash[hash]
+	return r.tokens[id], ok
 }
 
 // Tokens lists the platform tokens of an account, oldest first, without those
@@ -225,45 +235,69 @@ func (r *Registry) Tokens(account string) []domain.Token {
 
 // CreateToken makes a platform token known.
 func (r *Registry) CreateToken(ctx context.Context, t domain.Token) (domain.Token, error) {
-	r.change.Lock()
-	defer r.change.Unlock()
+	if err := r.begin(ctx); err != nil {
+		return domain.Token{}, err
+	}
+	defer r.end()
 	t.CreatedAt = domain.Stamp(r.now())
 	value, err := encodeToken(t)
 	if err != nil {
 		return domain.Token{}, err
 	}
-	return t, r.put(ctx, kindToken+t.ID, value)
+	return t, r.put(ctx, t.Account, kindToken+t.ID, value)
 }
 
 // DeleteToken revokes a platform token; CodeNotFound when the account has none of that id.
 func (r *Registry) DeleteToken(ctx context.Context, account, id string) error {
-	r.change.Lock()
-	defer r.change.Unlock()
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	defer r.end()
 	r.mu.RLock()
 	t, ok := r.tokens[id]
 	r.mu.RUnlock()
 	if !ok || t.Account != account {
 		return domain.Errorf(domain.CodeNotFound, "there is no token %s", id)
 	}
-	return r.put(ctx, kindToken+id, nil)
+	return r.put(ctx, account, kindToken+id, nil)
 }
 
+// begin waits until no other change is under way on this node.
+func (r *Registry) begin(ctx context.Context) error {
+	select {
+	case r.change <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
+
+func (r *Registry) end() { <-r.change }
+
 // put appends a record, or a tombstone when value is nil, and waits until this
-// node has it in memory. If the process dies here, the change is made when the
-// log has it and not made otherwise.
-func (r *Registry) put(ctx context.Context, name string, value []byte) error {
+// node has it in memory. After an error with CodeUnavailable the change may or
+// may not be made. If the process dies here, the change is made when the log has
+// it and not made otherwise.
+func (r *Registry) put(ctx context.Context, account, name string, value []byte) error {
 	msg := message.NewMessage(watermill.NewUUID(), value)
-	msg.Metadata.Set(headerSubject, name)
+	stamp(msg, typeOf(name), "/accounts/"+account, name, r.now())
 	msg.SetContext(ctx)
 	if err := r.publisher.Publish(r.topic, msg); err != nil {
-		return &domain.Error{
-			Code: domain.CodeUnavailable, Message: "the log does not take changes at the moment; repeat the request",
-			RetryAfter: RetryAfter, Err: err,
-		}
+		return unavailable(err)
 	}
 	_, offset, ok := r.position(msg)
 	if !ok {
 		return errors.New("the log told no position for a change of the registry")
 	}
-	return r.Reached(ctx, offset+1)
+	if err := r.Reached(ctx, offset+1); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func unavailable(cause error) *domain.Error {
+	return &domain.Error{
+		Code: domain.CodeUnavailable, Message: "the log does not take changes at the moment; repeat the request",
+		RetryAfter: RetryAfter, Err: cause,
+	}
 }

@@ -1,13 +1,12 @@
 package eventstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
-
-	"crypto/sha256"
-	"encoding/hex"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -19,6 +18,24 @@ const (
 	kindChannel = "channel/"
 	kindToken   = "token/"
 )
+
+// Stored names of the records. A record without a value tells that the thing is
+// gone.
+const (
+	typeChannel = "channel.changed.v1"
+	typeToken   = "token.changed.v1"
+)
+
+// RecordTypes lists the stored names in the topic of channels, sorted.
+func RecordTypes() []string { return []string{typeChannel, typeToken} }
+
+// typeOf gives the stored name for the name of a record.
+func typeOf(name string) string {
+	if strings.HasPrefix(name, kindToken) {
+		return typeToken
+	}
+	return typeChannel
+}
 
 // channelRecord is the stored form of a channel. Fields are only ever added.
 type channelRecord struct {
@@ -105,29 +122,42 @@ func decodeToken(raw []byte) (domain.Token, error) {
 // apply puts one record into memory. A record that was applied before changes nothing.
 func (r *Registry) apply(msg *message.Message) error {
 	name := Key(msg)
-	switch {
-	case strings.HasPrefix(name, kindChannel):
-		return r.applyChannel(strings.TrimPrefix(name, kindChannel), msg.Payload)
-	case strings.HasPrefix(name, kindToken):
-		return r.applyToken(strings.TrimPrefix(name, kindToken), msg.Payload)
-	default:
-		return nil // of a newer Parley
+	var newer error
+	if stored := msg.Metadata.Get(headerType); stored != typeOf(name) {
+		newer = fmt.Errorf("read %s: this version does not know %q", name, stored)
 	}
+	if id, ok := strings.CutPrefix(name, kindChannel); ok && id != "" {
+		return r.applyChannel(id, msg.Payload, newer)
+	}
+	if id, ok := strings.CutPrefix(name, kindToken); ok && id != "" {
+		return r.applyToken(id, msg.Payload, newer)
+	}
+	return nil // of a newer Parley, or somebody else's
 }
 
-func (r *Registry) applyChannel(id string, value []byte) error {
+// applyChannel puts a channel in the place of what was known under its id. One
+// that cannot be read, err telling why, does not exist: its old token is not good
+// any more.
+func (r *Registry) applyChannel(id string, value []byte, err error) error {
 	var ch domain.Channel
-	var err error
-	if len(value) > 0 {
+	if len(value) > 0 && err == nil {
 		ch, err = decodeChannel(r.sealer, value)
+		if err == nil && ch.ID != id {
+			err = fmt.Errorf("read channel %s: its record is about channel %s", id, ch.ID)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old, ok := r.channels[id]; ok {
-		delete(r.byToken, sha256.Sum256([]byte(old.Credentials.APIToken)))
+		if hash := sha256.Sum256([]byte(old.Credentials.APIToken)); r.byToken[hash] == id {
+			delete(r.byToken, hash)
+		}
 		delete(r.channels, id)
 	}
-	if err != nil || len(value) == 0 {
+	if len(value) == 0 {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	r.channels[id] = ch
@@ -135,19 +165,27 @@ func (r *Registry) applyChannel(id string, value []byte) error {
 	return nil
 }
 
-func (r *Registry) applyToken(id string, value []byte) error {
+// applyToken is applyChannel for a token.
+func (r *Registry) applyToken(id string, value []byte, err error) error {
 	var t domain.Token
-	var err error
-	if len(value) > 0 {
+	if len(value) > 0 && err == nil {
 		t, err = decodeToken(value)
+		if err == nil && t.ID != id {
+			err = fmt.Errorf("read token %s: its record is about token %s", id, t.ID)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old, ok := r.tokens[id]; ok {
-		delete(r.byHash, old.Hash)
+		if r.byHash[old.Hash] == id {
+			delete(r.byHash, old.Hash)
+		}
 		delete(r.tokens, id)
 	}
-	if err != nil || len(value) == 0 {
+	if len(value) == 0 {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	r.tokens[id] = t
