@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"testing"
@@ -75,7 +74,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			}
 			defer sub.Close()
 			b.ResetTimer()
-			ch, err := sub.Subscribe(context.Background(), topic)
+			ch, err := sub.Subscribe(b.Context(), topic)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -89,14 +88,14 @@ func BenchmarkSubscribe(b *testing.B) {
 
 func benchTopic(b *testing.B) (log *embedded.Log, topic string) {
 	b.Helper()
-	log, err := embedded.Start(context.Background(), embedded.Config{Dir: b.TempDir()})
+	log, err := embedded.Start(b.Context(), embedded.Config{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { log.Close() })
 	admin := kafka.NewLog(log.Brokers())
 	defer admin.Close()
-	if err := admin.EnsureTopic(context.Background(), "bench", 4, 1, nil); err != nil {
+	if err := admin.EnsureTopic(b.Context(), "bench", 4, 1, nil); err != nil {
 		b.Fatal(err)
 	}
 	return log, "bench"

@@ -33,7 +33,7 @@ type partition struct {
 	commit  func(int64) error // nil without a group
 	out     chan<- *message.Message
 	flight  *flight
-	saved   int64        // the last prefix committed; watch's, then run's
+	saved   int64 // the last prefix committed; watch's, then run's
 
 	admin    *Log
 	fetches  atomic.Int64 // that have ended
