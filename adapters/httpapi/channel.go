@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -211,7 +210,7 @@ func (p *platform) createChannel(ctx context.Context, c caller, in *struct {
 // key the id follows from the key: if the process died after the channel was
 // made and before the answer was stored, the repeat finds it.
 func (p *platform) placeChannel(ctx context.Context, c caller, ch domain.Channel, key string) (domain.Channel, error) {
-	var source io.Reader = p.Random
+	source := p.Random
 	if key != "" {
 		source = rand.NewChaCha8(sha256.Sum256([]byte("channel\x00" + c.Account + "\x00" + key)))
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,7 +77,7 @@ func (p *platform) listContacts(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	part, next, err := p.Reads.Contacts(ctx, domain.ContactFilter{Account: c.Account, Channel: in.Channel, Search: in.Search}, in.page())
+	part, next, err := p.Reads.Contacts(ctx, domain.ContactFilter{Account: c.Account, Channel: in.Channel, Search: strings.TrimSpace(in.Search)}, in.page())
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -129,8 +130,8 @@ func (p *platform) listConversations(ctx context.Context, c caller, in *struct {
 		return nil, err
 	}
 	part, next, err := p.Reads.Conversations(ctx, domain.ConversationFilter{
-		Account: c.Account, Channel: in.Channel, Contact: in.Contact,
-		Status: domain.ConversationStatus(in.Status), Search: in.Search,
+		Account: c.Account, Channel: in.Channel, Contact: unspaced(in.Contact),
+		Status: domain.ConversationStatus(in.Status), Search: strings.TrimSpace(in.Search),
 	}, in.page())
 	if err != nil {
 		return nil, err
@@ -164,6 +165,10 @@ func (p *platform) getConversation(ctx context.Context, c caller, in *struct {
 		Body conversationView
 	}{headers, v}, nil
 }
+
+// unspaced undoes what form encoding makes of a plus sign that was not escaped,
+// as in ?contact=+15550100. No contact reference holds a space.
+func unspaced(ref string) string { return strings.ReplaceAll(ref, " ", "+") }
 
 // readConversation reads a conversation with its contact.
 func (p *platform) readConversation(ctx context.Context, c caller, id uuid.UUID) (conversationView, error) {

@@ -52,7 +52,7 @@ func (p *platform) eventRoutes() {
 
 // exportEvents checks the request and gives the function that streams.
 func (p *platform) exportEvents(_ context.Context, c caller, in *eventsInput) (*eventsOutput, error) {
-	f := domain.EventFilter{Account: c.Account, Channel: in.Channel, Stream: in.Stream, Type: in.Type}
+	f := domain.EventFilter{Account: c.Account, Channel: in.Channel, Stream: unspaced(in.Stream), Type: in.Type}
 	var err error
 	if f.From, f.FromPosition, err = parsePoint("from", in.From); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (p *platform) exportEvents(_ context.Context, c caller, in *eventsInput) (*
 	if f.FromPosition != nil && f.ToPosition != nil && f.FromPosition.Partition != f.ToPosition.Partition {
 		return nil, badParameter("query", "to", "must be in the same partition as from")
 	}
-	return &eventsOutput{ContentType: ndjsonType, Body: func(ctx huma.Context) {
+	return &eventsOutput{ContentType: ndjsonType, Body: func(ctx huma.Context) { //nolint:contextcheck // it comes with its own
 		_, w := humago.Unwrap(ctx)
 		select {
 		case p.exports <- struct{}{}:

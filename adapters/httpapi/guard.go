@@ -74,9 +74,8 @@ func (g *guard) bound(w http.ResponseWriter, r *http.Request) {
 // recovered turns a panic into an answer, if none has begun. http.ErrAbortHandler
 // is a handler's wish to cut the connection and is passed on.
 func (g *guard) recovered(w *response, r *http.Request, fault any) {
-	if fault == http.ErrAbortHandler {
-		g.metrics.served(r, w.statusSent(), 0)
-		panic(fault)
+	if fault == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this as well
+		panic(fault) //nolint:forbidigo // the one way to tell net/http
 	}
 	g.metrics.panics.Inc()
 	g.log.Error("http.panic", "method", r.Method, "route", r.Pattern, "panic", fault, "stack", string(debug.Stack()))

@@ -38,6 +38,11 @@ type partState struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+type nodeState struct {
+	Ready bool                 `json:"ready"`
+	Parts map[string]partState `json:"parts"`
+}
+
 // ServeHTTP answers 200 when all parts work and 503 with their reasons otherwise.
 func (rd *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
@@ -54,10 +59,7 @@ func (rd *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	all.Wait()
 
-	body := struct {
-		Ready bool                 `json:"ready"`
-		Parts map[string]partState `json:"parts"`
-	}{Ready: true, Parts: map[string]partState{}}
+	body := nodeState{Ready: true, Parts: map[string]partState{}}
 	for i, c := range rd.checks {
 		body.Parts[c.Name] = states[i]
 		body.Ready = body.Ready && states[i].Ready
@@ -71,6 +73,5 @@ func (rd *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !body.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	// An error here is a caller who has gone.
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // an error here is a caller who has gone
 }

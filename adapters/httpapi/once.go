@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -86,13 +87,9 @@ func (p *platform) once(w http.ResponseWriter, r *http.Request, c caller, key st
 
 	answer := &heldAnswer{header: http.Header{}}
 	kept := false
-	defer func() {
+	defer func() { //nolint:contextcheck // it outlives a caller who goes
 		if !kept {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), afterwards)
-			defer cancel()
-			if err := p.Idempotency.Abandon(ctx, c.Account, key, claim.Token); err != nil {
-				p.log.Warn("idempotency.abandon_failed", "account", c.Account, "error", err)
-			}
+			p.abandon(r.Context(), c.Account, key, claim.Token)
 		}
 	}()
 	serve(answer)
@@ -101,6 +98,15 @@ func (p *platform) once(w http.ResponseWriter, r *http.Request, c caller, key st
 		p.keep(r.Context(), c.Account, key, claim.Token, owner, answer)
 	}
 	answer.copyTo(w)
+}
+
+// abandon frees a key; its own failure costs only that a repeat comes too early.
+func (p *platform) abandon(ctx context.Context, account, key, token string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if err := p.Idempotency.Abandon(ctx, account, key, token); err != nil {
+		p.log.Warn("idempotency.abandon_failed", "account", account, "error", err)
+	}
 }
 
 // keep stores an answer; its own failure costs only the shorter road of a repeat.
@@ -141,9 +147,7 @@ func (p *platform) replay(w http.ResponseWriter, r *http.Request, owner string, 
 		return
 	}
 	h := w.Header()
-	for name, values := range stored.Header {
-		h[name] = values
-	}
+	maps.Copy(h, stored.Header)
 	h.Set(replayedHeader, "true")
 	w.WriteHeader(stored.Status)
 	// An error here is a caller who has gone.
@@ -197,10 +201,7 @@ func (a *heldAnswer) Write(p []byte) (int, error) {
 }
 
 func (a *heldAnswer) copyTo(w http.ResponseWriter) {
-	h := w.Header()
-	for name, values := range a.header {
-		h[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,11 +158,7 @@ func holdsZero(v any) bool {
 	case string:
 		return strings.IndexByte(v, 0) >= 0
 	case []any:
-		for _, e := range v {
-			if holdsZero(e) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, holdsZero)
 	case map[string]any:
 		for k, e := range v {
 			if strings.IndexByte(k, 0) >= 0 || holdsZero(e) {
@@ -247,8 +244,7 @@ func away(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}
-	var network net.Error
-	if errors.As(err, &network) {
+	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
 	}
 	var database interface{ SQLState() string }

@@ -43,10 +43,22 @@ type log interface {
 // part that follows, "" at the end; a cursor that cannot be read is CodeInvalid.
 // One thing that is not there, or not in the account, is CodeNotFound.
 type reads interface {
+	contacts
+	conversations
+	messages
+}
+
+type contacts interface {
 	Contacts(ctx context.Context, f domain.ContactFilter, p domain.Page) ([]domain.Contact, string, error)
 	Contact(ctx context.Context, account string, id uuid.UUID) (domain.Contact, error)
+}
+
+type conversations interface {
 	Conversations(ctx context.Context, f domain.ConversationFilter, p domain.Page) ([]domain.Conversation, string, error)
 	Conversation(ctx context.Context, account string, id uuid.UUID) (domain.Conversation, error)
+}
+
+type messages interface {
 	Messages(ctx context.Context, account string, conversation uuid.UUID, p domain.Page) ([]domain.Message, string, error)
 	Message(ctx context.Context, account string, id uuid.UUID) (domain.Message, error)
 }

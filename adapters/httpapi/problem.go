@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -21,7 +22,7 @@ const defaultRetryAfter = time.Second
 
 // Problem is an error as RFC 9457 tells it. Code is for programs, Detail and
 // Errors are for people.
-type Problem struct {
+type Problem struct { //nolint:errname // the name that the standard gives it
 	Type   string       `json:"type" doc:"Always about:blank: code tells the kind." example:"about:blank"`
 	Title  string       `json:"title" doc:"The name of the HTTP status." example:"Bad Request"`
 	Status int          `json:"status" doc:"The HTTP status." example:"400"`
@@ -120,8 +121,7 @@ func newProblem(status int, code domain.Code, detail string) *Problem {
 // problemOf turns an error into its problem document. What is not a domain.Error
 // is a fault of ours and says nothing to the caller.
 func problemOf(err error) *Problem {
-	var known *Problem
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Problem](err); ok {
 		return known
 	}
 	var e *domain.Error
@@ -144,6 +144,7 @@ func problemOf(err error) *Problem {
 		p.headers.Set("WWW-Authenticate", `Bearer realm="parley"`)
 	case domain.CodeRateLimited, domain.CodeUnavailable:
 		p.headers.Set("Retry-After", retryAfter(e.RetryAfter))
+	default: // the others need no header
 	}
 	return p
 }
@@ -195,14 +196,11 @@ func plainStatus(status int) int {
 // write answers with the problem.
 func (p *Problem) write(w http.ResponseWriter) {
 	h := w.Header()
-	for name, values := range p.headers {
-		h[name] = values
-	}
+	maps.Copy(h, p.headers)
 	h.Set("Content-Type", problemType)
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
-	// An error here is a caller who has gone: nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(p)
+	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // an error here is a caller who has gone
 }
 
 // badParameter is invalid input outside the body.

@@ -137,6 +137,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		cancel() // what is still running is told to end, then cut
 		err = errors.Join(fmt.Errorf("stop HTTP within %s: %w", s.grace, err), srv.Close())
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve HTTP: %w", ended))
+	}
 	return err
 }

@@ -34,7 +34,7 @@ func TestOpenAPIIsFresh(t *testing.T) {
 	served := w.call("", "GET", "/v1/openapi.json", "").want(200).body
 	got := bytes.Replace(served, []byte(`"https://parley.example.com"`), []byte(`"http://127.0.0.1:8080"`), 1)
 	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil { //nolint:gosec // a document for everybody
+		if err := os.WriteFile(file, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,12 +143,11 @@ func TestDoors(t *testing.T) {
 	var logs bytes.Buffer
 	s, reg := newServer(t, &logs,
 		doorFunc{"/panic", func(http.ResponseWriter, *http.Request) { panic("oh no") }},
-		doorFunc{"/late", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); panic("too late") }},
+		doorFunc{"/late", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated); panic("too late") }},
 		doorFunc{"/own", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "mine", http.StatusNotFound) }},
 		doorFunc{"/echo", func(w http.ResponseWriter, r *http.Request) {
 			n, err := io.Copy(io.Discard, r.Body)
-			var big *http.MaxBytesError
-			if errors.As(err, &big) {
+			if _, big := errors.AsType[*http.MaxBytesError](err); big {
 				w.WriteHeader(http.StatusRequestEntityTooLarge)
 			}
 			_, _ = fmt.Fprint(w, n)
@@ -237,7 +236,7 @@ func serve(t *testing.T, s *Server) (url string, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, listener) }()
 	stopped := false
@@ -367,7 +366,7 @@ func TestExportFailures(t *testing.T) {
 		w.receive(channel, "+15550100", fmt.Sprint(len(w.events)), "hello")
 	}
 	url, _ := serve(t, w.server)
-	r, err := http.NewRequest("GET", url+"/v1/events", nil)
+	r, err := http.NewRequest(http.MethodGet, url+"/v1/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,6 +162,11 @@ func TestStartConversation(t *testing.T) {
 	if c.field("contact_ref") != "+15550100" || c.field("contact", "phone") != "+15550100" {
 		t.Errorf("conversation: %s", c.body)
 	}
+	for _, ref := range []string{"+15550100", "%2B15550100"} {
+		if l := w.call(readerToken, "GET", "/v1/conversations?contact="+ref, "").want(200); l.field("data", 0, "id") != c.field("id") {
+			t.Errorf("contact=%s: %s", ref, l.body)
+		}
+	}
 	bad := w.call(agentToken, "POST", "/v1/channels/"+phone+"/messages", `{"contact_ref":"hello","type":"text","text":"hi"}`).want(400).problem()
 	if bad.Errors[0].Field != "contact_ref" {
 		t.Errorf("errors: %+v", bad.Errors)
