@@ -1,0 +1,130 @@
+package files_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/parley-im/parley/adapters/files"
+)
+
+func open(t *testing.T) (*files.Store, *httptest.Server) {
+	t.Helper()
+	mux := http.NewServeMux()
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	store, err := files.Open(t.TempDir(), srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	store.Register(mux)
+	return store, srv
+}
+
+func fetch(t *testing.T, method, url, byteRange string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if byteRange != "" {
+		req.Header.Set("Range", byteRange)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(raw)
+}
+
+func TestServedAsMessengersFetch(t *testing.T) {
+	t.Parallel()
+	store, _ := open(t)
+	address, size, err := store.Keep(t.Context(), "invoice 88.pdf", strings.NewReader("%PDF-1.7 body"))
+	if err != nil || size != 13 {
+		t.Fatalf("Keep: %d bytes, %v", size, err)
+	}
+	if !strings.HasSuffix(address, "/invoice%2088.pdf") {
+		t.Errorf("the address %s does not keep the name", address)
+	}
+	for range 2 {
+		if resp, body := fetch(t, http.MethodGet, address, ""); resp.StatusCode != 200 || body != "%PDF-1.7 body" ||
+			resp.Header.Get("Content-Type") != "application/pdf" || resp.Header.Get("Content-Disposition") != "inline" {
+			t.Errorf("GET: %d %v %q", resp.StatusCode, resp.Header, body)
+		}
+	}
+	if resp, body := fetch(t, http.MethodHead, address, ""); resp.StatusCode != 200 || resp.ContentLength != 13 || body != "" {
+		t.Errorf("HEAD: %d, length %d", resp.StatusCode, resp.ContentLength)
+	}
+	if resp, body := fetch(t, http.MethodGet, address, "bytes=0-3"); resp.StatusCode != 206 || body != "%PDF" {
+		t.Errorf("Range: %d %q", resp.StatusCode, body)
+	}
+}
+
+func TestScriptsRunAsNobody(t *testing.T) {
+	t.Parallel()
+	store, _ := open(t)
+	address, _, err := store.Keep(t.Context(), "page.html", strings.NewReader("<script>alert(1)</script>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, _ := fetch(t, http.MethodGet, address, "")
+	if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox;") || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("a page is served with %v", resp.Header)
+	}
+}
+
+func TestNamesStayInside(t *testing.T) {
+	t.Parallel()
+	store, srv := open(t)
+	for _, name := range []string{"", ".", "..", ".half", "a/b", `a\b`, "a\x00b", "a\nb", strings.Repeat("n", 256), "\xff"} {
+		if _, _, err := store.Keep(t.Context(), name, strings.NewReader("x")); !errors.Is(err, files.ErrName) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, path := range []string{"/files/..%2f..%2fetc/passwd", "/files/aaaaaaaaaaaaaaaaaaaaaaaaaa/..%2fx", "/files/aaaaaaaaaaaaaaaaaaaaaaaaaa/none"} {
+		if resp, _ := fetch(t, http.MethodGet, srv.URL+path, ""); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+}
+
+// endless never ends; a store must.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestNothingIsLeftOfARefusedFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := files.Open(dir, "http://example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // only a folder's handle
+	if _, _, err := store.Keep(t.Context(), "big.bin", endless{}); !errors.Is(err, files.ErrTooLarge) {
+		t.Errorf("endless file: %v", err)
+	}
+	if _, _, err := store.Keep(t.Context(), "empty.txt", bytes.NewReader(nil)); !errors.Is(err, files.ErrEmpty) {
+		t.Errorf("empty file: %v", err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
