@@ -1,6 +1,7 @@
 package respondio
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,17 +11,18 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// Outbound is the callback side of the wire (4). Its functions are pure.
+// Outbound is the callback side of the wire (section 4). Its functions are pure.
 type Outbound struct{}
 
-// outBody is what is posted: these three keys and no others (4.1).
+// outBody is what is posted: these three keys and no others (section 4.1).
 type outBody struct {
 	ChannelID string     `json:"channelId"`
 	ContactID string     `json:"contactId"`
 	Message   outMessage `json:"message"`
 }
 
-// outMessage is a message object (3.3); fields that are not set are left out.
+// outMessage is a message object (section 3.3); fields that are not set are left
+// out.
 type outMessage struct {
 	Type       domain.ContentType `json:"type"`
 	Text       string             `json:"text,omitempty"`
@@ -33,14 +35,18 @@ type outMessage struct {
 	Replies    []string           `json:"replies,omitempty"`
 }
 
-// Request makes the call for a delivery (4.1). Every call of one message is the
-// same, down to its Idempotency-Key (4.3).
+// Request makes the call for a delivery (section 4.1). Every call of one message
+// is the same, down to its Idempotency-Key (section 4.3). It fails on content
+// that this wire has no form for; such content is refused before it is sent.
 func (Outbound) Request(ch domain.Channel, d domain.Delivery) (domain.Call, error) {
 	target, err := messageURL(ch.CallbackURL)
 	if err != nil {
-		return domain.Call{}, err
+		return domain.Call{}, fmt.Errorf("read the callback URL of channel %s: %w", ch.ID, err)
 	}
 	c := d.Content
+	if err := c.Validate("", domain.LimitsOf(ch.Dialect)); err != nil {
+		return domain.Call{}, fmt.Errorf("tell message %s: %w", d.MessageID, err)
+	}
 	m := outMessage{Type: c.Type}
 	switch c.Type {
 	case domain.ContentText:
@@ -48,7 +54,7 @@ func (Outbound) Request(ch domain.Channel, d domain.Delivery) (domain.Call, erro
 	case domain.ContentAttachment:
 		file := *c.Attachment
 		if file.Type != "image" {
-			file.Description = "" // sent only with image (4.1)
+			file.Description = "" // it has meaning only there
 		}
 		m.Attachment = &file
 	case domain.ContentLocation:
@@ -56,8 +62,10 @@ func (Outbound) Request(ch domain.Channel, d domain.Delivery) (domain.Call, erro
 	case domain.ContentQuickReply:
 		m.Title, m.Replies = c.Title, c.Replies
 	}
-	body, err := json.Marshal(outBody{ChannelID: ch.ID, ContactID: d.ContactRef, Message: m})
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // texts travel as they were written
+	if err := encoder.Encode(outBody{ChannelID: ch.ID, ContactID: d.ContactRef, Message: m}); err != nil {
 		return domain.Call{}, fmt.Errorf("encode message %s: %w", d.MessageID, err)
 	}
 	return domain.Call{
@@ -69,23 +77,24 @@ func (Outbound) Request(ch domain.Channel, d domain.Delivery) (domain.Call, erro
 			{Name: "Cache-Control", Value: "no-cache"},
 			{Name: "Idempotency-Key", Value: d.MessageID.String()},
 		},
-		Body: body,
+		Body: bytes.TrimRight(body.Bytes(), "\n"),
 	}, nil
 }
 
-// messageURL joins the API base URL and /message, which is not doubled (4.1).
+// messageURL joins an API base URL and /message, which is not doubled, in front
+// of the query (section 4.1).
 func messageURL(base string) (string, error) {
 	u, err := url.Parse(base)
 	if err != nil {
-		return "", fmt.Errorf("read the callback URL: %w", err)
+		return "", err
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
-	if path != "message" && !strings.HasSuffix(path, "/message") {
+	if !strings.HasSuffix(path, "/message") {
 		path += "/message"
 	}
 	if u.Path, err = url.PathUnescape(path); err != nil {
-		return "", fmt.Errorf("read the callback URL: %w", err)
+		return "", err
 	}
-	u.RawPath = path
+	u.RawPath, u.Fragment, u.RawFragment = path, "", ""
 	return u.String(), nil
 }

@@ -1,106 +1,162 @@
 package respondio
 
 import (
+	"net/mail"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/parley-im/parley/domain"
 )
 
-// Limits of a profile (3.6): characters, and hours.
+// Limits of a contact object, in characters, and in hours (section 3.6).
 const (
 	maxName     = 50
 	maxEmail    = 50
 	maxPhone    = 18
-	maxURL      = 2000
+	maxPicture  = 2000
 	maxTimezone = 24
 )
 
-// profile reads a contact object (3.6). Documented lengths and ranges are
-// enforced; a hint that is malformed is dropped, since it must not cost the
-// contact's message.
-func (p *person) profile(path string) (domain.Profile, error) {
-	if p == nil {
-		return domain.Profile{}, nil
+// readProfile reads a contact object (section 3.6): documented lengths and ranges
+// are enforced, a malformed hint is dropped and does not cost the message. nil is
+// an object that tells nothing.
+func readProfile(v value) (*domain.Profile, error) {
+	if v.absent() {
+		return nil, nil //nolint:nilnil // no profile is an ordinary answer
 	}
-	var out domain.Profile
-	var err error
-	if out.FirstName, err = p.FirstName.limited(path+"firstName", maxName); err != nil {
-		return out, err
+	if !v.is('{') {
+		return nil, domain.Invalid("contact", "must be an object")
 	}
-	if out.LastName, err = p.LastName.limited(path+"lastName", maxName); err != nil {
-		return out, err
+	var p domain.Profile
+	for name, m := range v.members() {
+		var err error
+		switch string(name) {
+		case "firstName":
+			p.FirstName, err = readName("contact.firstName", m)
+		case "lastName":
+			p.LastName, err = readName("contact.lastName", m)
+		case "profilePic":
+			p.PictureURL = pictureOf(m)
+		case "locale":
+			p.Locale = localeOf(m)
+		case "countryCode":
+			p.CountryCode = countryOf(m)
+		case "timezone":
+			p.Timezone, err = readTimezone("contact.timezone", m)
+		case "email":
+			p.Email, err = readEmail("contact.email", m)
+		case "phone":
+			p.Phone, err = readPhone("contact.phone", m)
+		case "language":
+			p.Language = languageOf(m)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if out.Email, err = p.Email.limited(path+"email", maxEmail); err != nil {
-		return out, err
+	if p == (domain.Profile{}) {
+		return nil, nil //nolint:nilnil // as above
 	}
-	if out.Phone, err = p.Phone.limited(path+"phone", maxPhone); err != nil {
-		return out, err
-	}
-	if out.Timezone, err = p.Timezone.optional(path + "timezone"); err != nil {
-		return out, err
-	}
-	if out.Timezone != nil && (*out.Timezone < -maxTimezone || *out.Timezone > maxTimezone) {
-		return out, domain.Invalid(path+"timezone", "must be a number from -%d to %d", maxTimezone, maxTimezone)
-	}
-	if !isAddress(out.Email) {
-		out.Email = ""
-	}
-	out.Phone, _ = domain.NormalizePhone(out.Phone) // "" when it is no number
-	if pic := p.ProfilePic.value; domain.ValidateURL("", pic, maxURL) == nil {
-		out.PictureURL = pic
-	}
-	if isLocale(p.Locale.value) {
-		out.Locale = p.Locale.value
-	}
-	if code := p.CountryCode.value; len(code) == 2 && allLetters(code) {
-		out.CountryCode = strings.ToUpper(code)
-	}
-	out.Language = languageOf(p.Language.value)
-	return out, nil
+	return &p, nil
 }
 
-func (t text) limited(field string, most int) (string, error) {
-	value, err := t.optional(field)
-	if err == nil && utf8.RuneCountInString(value) > most {
-		err = domain.Invalid(field, "must be at most %d characters", most)
+func readName(field string, v value) (string, error) {
+	s, err := optionalText(field, v)
+	if err == nil && tooLong(s, maxName) {
+		return "", domain.Invalid(field, "must be at most %d characters", maxName)
 	}
-	return value, err
+	return s, err
 }
 
-// isAddress tells whether s looks like an e-mail address: one at sign between
-// two parts without white space.
-func isAddress(s string) bool {
-	local, host, ok := strings.Cut(s, "@")
-	return ok && local != "" && host != "" && !strings.Contains(host, "@") && !strings.ContainsAny(s, " \t\r\n<>")
-}
+func tooLong(s string, limit int) bool { return len(s) > limit && utf8.RuneCountInString(s) > limit }
 
-// isLocale tells whether s is a language, a separator and a region, such as
-// pt_PT or es-419.
-func isLocale(s string) bool {
-	i := strings.IndexAny(s, "_-")
-	if i != 2 && i != 3 {
-		return false
-	}
-	region := s[i+1:]
-	digits := len(region) == 3 && isDigit(region[0]) && isDigit(region[1]) && isDigit(region[2])
-	return allLetters(s[:i]) && (digits || (len(region) == 2 && allLetters(region)))
-}
-
-// languageOf gives the two letters of ISO 639-1 in pt, pt-BR and pt_BR, "" for
-// anything else.
-func languageOf(s string) string {
-	if len(s) < 2 || !allLetters(s[:2]) || (len(s) > 2 && s[2] != '-' && s[2] != '_') {
+func pictureOf(v value) string {
+	s, _ := v.text()
+	if domain.ValidateURL("contact.profilePic", s, maxPicture) != nil {
 		return ""
 	}
-	return strings.ToLower(s[:2])
+	return s
 }
 
-func allLetters(s string) bool {
+// localeOf gives a language, a separator and a region, such as en_US.
+func localeOf(v value) string {
+	s, _ := v.text()
+	at := strings.IndexAny(s, "_-")
+	if at < 0 {
+		return ""
+	}
+	language, region := s[:at], s[at+1:]
+	if !letters(language, 2) && !letters(language, 3) || !letters(region, 2) && !digits(region, 3) {
+		return ""
+	}
+	return s
+}
+
+func countryOf(v value) string {
+	s, _ := v.text()
+	if !letters(s, 2) {
+		return ""
+	}
+	return strings.ToUpper(s)
+}
+
+// languageOf gives two letters; a region or script behind them is cut off.
+func languageOf(v value) string {
+	s, _ := v.text()
+	if at := strings.IndexAny(s, "_-"); at >= 0 {
+		s = s[:at]
+	}
+	if !letters(s, 2) {
+		return ""
+	}
+	return strings.ToLower(s)
+}
+
+func readTimezone(field string, v value) (*float64, error) {
+	if s, ok := v.text(); v.absent() || ok && s == "" {
+		return nil, nil //nolint:nilnil // not known is an ordinary answer
+	}
+	hours, ok := v.float()
+	if !ok || hours < -maxTimezone || hours > maxTimezone {
+		return nil, domain.Invalid(field, "must be a number from -%d to %d", maxTimezone, maxTimezone)
+	}
+	return &hours, nil
+}
+
+func readEmail(field string, v value) (string, error) {
+	s, _ := v.text()
+	if tooLong(s, maxEmail) {
+		return "", domain.Invalid(field, "must be at most %d characters", maxEmail)
+	}
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		return "", nil
+	}
+	return s, nil
+}
+
+func readPhone(field string, v value) (string, error) {
+	s, _ := v.id()
+	if tooLong(s, maxPhone) {
+		return "", domain.Invalid(field, "must be at most %d characters", maxPhone)
+	}
+	number, _ := domain.NormalizePhone(s)
+	return number, nil
+}
+
+func letters(s string, n int) bool {
 	for i := range len(s) {
 		if c := s[i] | 0x20; c < 'a' || c > 'z' {
 			return false
 		}
 	}
-	return true
+	return len(s) == n
+}
+
+func digits(s string, n int) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) == n
 }

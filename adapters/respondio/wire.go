@@ -3,241 +3,197 @@ package respondio
 import (
 	"bytes"
 	"encoding/json"
-	"math"
+	"iter"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
+
+	"github.com/parley-im/parley/domain"
 )
 
-// The wire is lenient in places (3.2 to 3.6), so each kind of value notes what
-// it found instead of ending the decoding: the rules are applied afterwards,
-// where the field's path is known. null counts as absent everywhere.
+// value is one JSON value of a body, as its bytes stand there; empty is no value.
+// It is cut only out of text that encoding/json has found valid, so walking it
+// never meets a syntax error.
+//
+// A struct would not do: the rules need the index of an offending event, the kind
+// of a value that is not the one expected, the digits of long numbers, and that
+// the last of doubled keys counts alone, where a struct merges doubled objects.
+type value []byte
 
-// state is what was found where a value was expected.
-type state uint8
-
-const (
-	absent state = iota
-	wrong        // a value of another kind
-	present
-)
-
-// text is a JSON string.
-type text struct {
-	state state
-	value string
-}
-
-// UnmarshalJSON takes any JSON value.
-func (t *text) UnmarshalJSON(b []byte) error {
-	*t = text{}
+// parse finds the object that a body is (section 3.2).
+func parse(body []byte) (value, error) {
 	switch {
-	case isNull(b):
-	case b[0] != '"' || json.Unmarshal(b, &t.value) != nil:
-		t.state = wrong
-	default:
-		t.state = present
+	case !utf8.Valid(body):
+		return nil, domain.Errorf(domain.CodeInvalid, "body must be UTF-8")
+	case !json.Valid(body): // also when something follows the first value
+		return nil, domain.Errorf(domain.CodeInvalid, "body must be JSON")
+	case holdsZero(body):
+		return nil, domain.Errorf(domain.CodeInvalid, "body must not contain the character U+0000")
 	}
-	return nil
+	v := value(bytes.TrimSpace(body))
+	if !v.is('{') {
+		return nil, domain.Errorf(domain.CodeInvalid, "body must be a JSON object")
+	}
+	return v, nil
 }
 
-// name is an identifier: a JSON string, or an integer taken as its decimal text
-// without a detour through floating point (5, rule 17).
-type name struct{ text }
-
-// UnmarshalJSON takes any JSON value.
-func (n *name) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && (b[0] == '-' || isDigit(b[0])) {
-		if bytes.ContainsAny(b, ".eE") {
-			n.text = text{state: wrong}
-			return nil
-		}
-		n.text = text{state: present, value: string(b)}
-		return nil
-	}
-	return n.text.UnmarshalJSON(b)
-}
-
-// number is a JSON number, or a text that reads as one.
-type number struct {
-	state state
-	value float64
-}
-
-// UnmarshalJSON takes any JSON value. An empty text is absent.
-func (n *number) UnmarshalJSON(b []byte) error {
-	*n = number{}
-	literal := string(b)
-	switch {
-	case isNull(b):
-		return nil
-	case b[0] == '"':
-		if json.Unmarshal(b, &literal) != nil {
-			n.state = wrong
-			return nil
-		}
-		if literal = strings.TrimSpace(literal); literal == "" {
-			return nil
-		}
-	}
-	v, err := strconv.ParseFloat(literal, 64)
-	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-		n.state = wrong
-		return nil
-	}
-	n.state, n.value = present, v
-	return nil
-}
-
-// Bounds of timestamps (3.4).
-const (
-	leastMillis = 100_000_000_000     // below it the number counts seconds
-	mostMillis  = 253_402_300_799_999 // the end of the year 9999, the last that RFC 3339 can write
-)
-
-// instant is a moment: milliseconds or seconds since 1970 (3.4).
-type instant struct {
-	state state
-	value time.Time
-}
-
-// UnmarshalJSON takes any JSON value.
-func (t *instant) UnmarshalJSON(b []byte) error {
-	*t = instant{}
-	if isNull(b) {
-		return nil
-	}
-	digits := b
-	if len(b) >= 2 && b[0] == '"' {
-		digits = b[1 : len(b)-1]
-	}
-	millis, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil {
-		var n number
-		_ = n.UnmarshalJSON(b) // notes what it found, never fails
-		if n.state != present || n.value > mostMillis {
-			t.state = wrong
-			return nil
-		}
-		millis = int64(n.value) // a fraction is dropped
-	}
-	if millis > 0 && millis < leastMillis {
-		millis *= 1000
-	}
-	if millis <= 0 || millis > mostMillis {
-		t.state = wrong
-		return nil
-	}
-	t.state, t.value = present, time.UnixMilli(millis).UTC()
-	return nil
-}
-
-func isNull(b []byte) bool { return len(b) == 0 || string(b) == "null" }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-// hasZero tells whether a JSON text holds the escape \u0000, which no string may
-// (5, rule 11). A backslash that is itself escaped does not begin one.
-func hasZero(raw []byte) bool {
-	for rest := raw; ; {
-		i := bytes.Index(rest, []byte(`\u0000`))
+// holdsZero tells whether any string of a valid JSON text holds the character
+// U+0000, which can stand there only as an escape.
+func holdsZero(text []byte) bool {
+	for from := 0; ; {
+		i := bytes.Index(text[from:], []byte(`\u0000`))
 		if i < 0 {
 			return false
 		}
-		slashes := 0
-		for j := i - 1; j >= 0 && rest[j] == '\\'; j-- {
-			slashes++
+		from += i
+		before := 0
+		for from-before > 0 && text[from-before-1] == '\\' {
+			before++
 		}
-		if slashes%2 == 0 {
+		if before%2 == 0 { // else this backslash is itself escaped
 			return true
 		}
-		rest = rest[i+1:]
+		from++
 	}
 }
 
-// body is what an integration server posts (3.2).
-type body struct {
-	ChannelID name    `json:"channelId"`
-	ContactID name    `json:"contactId"`
-	Events    []event `json:"events"`
-	Contact   *person `json:"contact"`
+// is tells whether the value begins with c: '{', '[' or '"' is its kind.
+func (v value) is(c byte) bool { return len(v) > 0 && v[0] == c }
+
+// absent tells whether there is no value, or null, which says the same.
+func (v value) absent() bool { return len(v) == 0 || v[0] == 'n' }
+
+// number tells whether the value is a JSON number.
+func (v value) number() bool {
+	return len(v) > 0 && (v[0] == '-' || v[0] >= '0' && v[0] <= '9')
 }
 
-// event is one entry of events (3.5).
-type event struct {
-	Type      text     `json:"type"`
-	MID       name     `json:"mId"`
-	MLD       name     `json:"mld"` // the field tables print mId so
-	Timestamp instant  `json:"timestamp"`
-	Message   *message `json:"message"`
-	Status    *receipt `json:"status"`
-}
-
-// message is a message object (3.3).
-type message struct {
-	isObject   bool
-	Type       text        `json:"type"`
-	Text       text        `json:"text"`
-	Attachment *attachment `json:"attachment"`
-	Latitude   number      `json:"latitude"`
-	Longitude  number      `json:"longitude"`
-	Longtitude number      `json:"longtitude"` // the field tables print longitude so
-	Address    text        `json:"address"`
-	Title      text        `json:"title"`
-	Replies    []text      `json:"replies"`
-}
-
-// UnmarshalJSON takes any JSON value: where the object does not count, as in a
-// receipt, a malformed one must not count either.
-func (m *message) UnmarshalJSON(b []byte) error {
-	type plain message
-	var p plain
-	if json.Unmarshal(b, &p) != nil {
-		*m = message{}
-		return nil
+// text gives a JSON string; ok is false for any other kind.
+func (v value) text() (s string, ok bool) {
+	if !v.is('"') {
+		return "", false
 	}
-	*m = message(p)
-	m.isObject = true
-	return nil
+	return string(unescape(v[1 : len(v)-1])), true
 }
 
-type attachment struct {
-	Type        text `json:"type"`
-	URL         text `json:"url"`
-	MimeType    text `json:"mimeType"`
-	FileName    text `json:"fileName"`
-	Description text `json:"description"`
-}
-
-// receipt is a status object (3.5).
-type receipt struct {
-	isObject bool
-	Value    text `json:"value"`
-	Message  text `json:"message"`
-}
-
-// UnmarshalJSON takes any JSON value, as that of message does.
-func (r *receipt) UnmarshalJSON(b []byte) error {
-	type plain receipt
-	var p plain
-	if json.Unmarshal(b, &p) != nil {
-		*r = receipt{}
-		return nil
+// unescape gives the inside of a JSON string without its escapes.
+func unescape(inside value) value {
+	if bytes.IndexByte(inside, '\\') < 0 {
+		return inside
 	}
-	*r = receipt(p)
-	r.isObject = true
-	return nil
+	var s string
+	quoted := append(append(value{'"'}, inside...), '"')
+	if json.Unmarshal(quoted, &s) != nil {
+		return inside // cannot be: the text it was cut out of is valid
+	}
+	return value(s)
 }
 
-// person is a contact object (3.6).
-type person struct {
-	FirstName   text   `json:"firstName"`
-	LastName    text   `json:"lastName"`
-	ProfilePic  text   `json:"profilePic"`
-	Locale      text   `json:"locale"`
-	CountryCode text   `json:"countryCode"`
-	Timezone    number `json:"timezone"`
-	Email       text   `json:"email"`
-	Phone       name   `json:"phone"`
-	Language    text   `json:"language"`
+// id gives a string, or an integer as its decimal text: no digit of a long one
+// is lost on the way.
+func (v value) id() (s string, ok bool) {
+	if v.number() && !bytes.ContainsAny(v, ".eE") {
+		return string(v), true
+	}
+	return v.text()
+}
+
+// float gives a number, or a string that spells one.
+func (v value) float() (f float64, ok bool) {
+	s := string(v)
+	if v.is('"') {
+		s, _ = v.text()
+	} else if !v.number() {
+		return 0, false
+	}
+	if strings.Trim(s, "0123456789+-.eE") != "" { // ParseFloat knows Inf, NaN and hexadecimal too
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil
+}
+
+// members walks an object. Names come without escapes; the caller lets the last
+// of doubled ones count.
+func (v value) members() iter.Seq2[value, value] {
+	return func(yield func(name, member value) bool) {
+		for i := v.space(1); v[i] != '}'; i = v.space(i) {
+			if v[i] == ',' {
+				i = v.space(i + 1)
+			}
+			end := v.end(i)
+			name := unescape(v[i+1 : end-1])
+			i = v.space(v.space(end) + 1) // behind the colon
+			end = v.end(i)
+			if !yield(name, v[i:end]) {
+				return
+			}
+			i = end
+		}
+	}
+}
+
+// elements walks an array.
+func (v value) elements() iter.Seq2[int, value] {
+	return func(yield func(n int, element value) bool) {
+		n := 0
+		for i := v.space(1); v[i] != ']'; i = v.space(i) {
+			if v[i] == ',' {
+				i = v.space(i + 1)
+			}
+			end := v.end(i)
+			if !yield(n, v[i:end]) {
+				return
+			}
+			n, i = n+1, end
+		}
+	}
+}
+
+// space gives the place of the next token from i on.
+func (v value) space(i int) int {
+	for i < len(v) && (v[i] == ' ' || v[i] == '\n' || v[i] == '\r' || v[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// end gives the place behind the value that begins at i.
+func (v value) end(i int) int {
+	switch v[i] {
+	case '"':
+		return v.stringEnd(i)
+	case '{', '[':
+		for depth := 0; i < len(v); i++ {
+			switch v[i] {
+			case '"':
+				i = v.stringEnd(i) - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+		}
+		return len(v)
+	default:
+		for i < len(v) && strings.IndexByte(",]} \n\r\t", v[i]) < 0 {
+			i++
+		}
+		return i
+	}
+}
+
+// stringEnd gives the place behind the string that begins at i.
+func (v value) stringEnd(i int) int {
+	for i++; i < len(v); i++ {
+		switch v[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(v)
 }
