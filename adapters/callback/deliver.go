@@ -11,6 +11,9 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
+// promptly is how soon an endpoint answers that is not taken for one that hangs.
+const promptly = 2 * time.Second
+
 // deliver makes one call and tells what it came to. Until the outcome is
 // acknowledged the lane is held: if the process dies before, the call is made
 // again; after, it never is.
@@ -50,7 +53,7 @@ func (w *Worker) conclude(c *call, o domain.Outcome, cut bool, started, now time
 	t := c.lane.tenure
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended(c)
+	w.ended(c, !cut && o.HTTPStatus != 0 && now.Sub(started) < promptly)
 	defer w.pump()
 	if cut {
 		t.giveBack(c.lane)

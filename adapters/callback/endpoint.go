@@ -19,6 +19,7 @@ type endpoint struct {
 	wake    *time.Timer // set while the rate makes it wait
 	inTurn  bool
 	held    bool // in Worker.held
+	prompt  bool // its last call was answered, and soon
 }
 
 // queue holds lanes in the order in which they became ready. A lane that is not
@@ -124,10 +125,7 @@ func (w *Worker) mayCall() bool {
 // now. Whatever it waits for then (a slot of its own, its rate, a lane) offers
 // it again.
 func (w *Worker) startOne(e *endpoint) bool {
-	// When the process runs out of slots, those that hold many get no more: the
-	// endpoints that hang leave room for the others.
-	limit := min(w.cfg.Slots, max(1, (w.cfg.TotalSlots-w.calls)/4))
-	if e.calls >= limit {
+	if e.calls >= w.limit(e) {
 		return false
 	}
 	l, from := w.pick(e)
@@ -161,6 +159,18 @@ func (w *Worker) startOne(e *endpoint) bool {
 	from.pop()
 	w.start(c)
 	return true
+}
+
+// limit is how many calls an endpoint may have in the making. When the process
+// runs out of slots, those that hold many get no more; the last quarter goes to
+// endpoints that answer, and one call to any that has none. So endpoints that
+// hang leave room for the others.
+func (w *Worker) limit(e *endpoint) int {
+	free := w.cfg.TotalSlots - w.calls
+	if free <= w.cfg.TotalSlots/4 && !e.prompt {
+		return 1
+	}
+	return min(w.cfg.Slots, max(1, free/4))
 }
 
 // pick chooses between first tries and retries: who is ready for longer.
@@ -219,8 +229,9 @@ func (w *Worker) start(c *call) {
 }
 
 // ended gives the slots back. It runs under the lock.
-func (w *Worker) ended(c *call) {
+func (w *Worker) ended(c *call, prompt bool) {
 	e := c.lane.endpoint
+	e.prompt = prompt
 	w.calls--
 	e.calls--
 	if c.retry {

@@ -16,7 +16,7 @@ func TestOrderPerConversation_WhenCallsFailAndMemoryIsSmall(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, 3, newTables(t))
 	r.overHTTP()
-	ch := r.channel("c1", schedule2(10*time.Millisecond, 20*time.Millisecond, 30*time.Millisecond, 40*time.Millisecond))
+	ch := r.channel("c1", waits(10*time.Millisecond, 20*time.Millisecond, 30*time.Millisecond, 40*time.Millisecond))
 	const contacts, each = 120, 12
 	want := make([]string, each)
 	for i := range each {
@@ -86,7 +86,7 @@ func TestParkedSequence_IsRedrivenInOrder(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, 1, newTables(t))
 	r.overHTTP()
-	ch := r.channel("c1", schedule2(time.Millisecond))
+	ch := r.channel("c1", waits(time.Millisecond))
 	down := true
 	r.receiver.answer = func(c received) (int, http.Header) {
 		r.receiver.mu.Lock()
@@ -136,7 +136,7 @@ func TestParkedSequence_GoesOnWhenTheDeadLetterIsDropped(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, 1, newTables(t))
 	r.overHTTP()
-	ch := r.channel("c1", schedule2(time.Millisecond))
+	ch := r.channel("c1", waits(time.Millisecond))
 	r.receiver.answer = func(c received) (int, http.Header) {
 		if c.text == "bad" {
 			return http.StatusServiceUnavailable, nil

@@ -339,8 +339,8 @@ func (r *ring) channel(id string, change ...func(*domain.Channel)) domain.Channe
 	return r.channels.put(ch)
 }
 
-func schedule2(waits ...time.Duration) func(*domain.Channel) {
-	return func(ch *domain.Channel) { ch.Delivery.Schedule = waits }
+func waits(list ...time.Duration) func(*domain.Channel) {
+	return func(ch *domain.Channel) { ch.Delivery.Schedule = list }
 }
 
 // send appends messages to one contact.
