@@ -38,6 +38,7 @@ type settings struct {
 	CallbackTimeout time.Duration `help:"How long one call to a callback may take." default:"30s"`
 	InboundRate     int           `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
 	Roles           []string      `help:"What this node does: api, projector, delivery." default:"api,projector,delivery"`
+	FilesDir        string        `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions      int           `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
 	Replication     int           `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers named." default:"0"`

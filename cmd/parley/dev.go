@@ -94,6 +94,9 @@ func startDev(ctx context.Context, s settings, data string, logger *slog.Logger,
 	if len(s.CallbackAllow) == 0 {
 		s.CallbackAllow = []string{"127.0.0.0/8", "::1/128"}
 	}
+	if s.FilesDir == "" {
+		s.FilesDir = filepath.Join(dir, "files")
+	}
 	cfg, err := s.check()
 	if err != nil {
 		return nil, err

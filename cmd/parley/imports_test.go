@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"adapters/voximplant": {"domain"},
 
 	"adapters/embedded": {},
+	"adapters/files":    {},
 	"adapters/kafka":    {},
 	"adapters/postgres": {},
 }

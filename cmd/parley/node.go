@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/parley-im/parley/adapters/callback"
+	"github.com/parley-im/parley/adapters/files"
 	"github.com/parley-im/parley/adapters/httpapi"
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
@@ -351,6 +352,14 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 			Prober:  n.prober(), Idempotency: idempotency{postgres.NewIdempotency(n.pool)}, Sealer: n.cfg.sealer,
 			Now: n.cfg.now, Random: rand.Reader,
 		}
+	}
+	if n.cfg.has(roleAPI) && n.cfg.FilesDir != "" {
+		store, err := files.Open(n.cfg.FilesDir, n.cfg.publicURL)
+		if err != nil {
+			return err
+		}
+		n.onStop(func(context.Context) error { return store.Close() })
+		cfg.Doors = append(cfg.Doors, store)
 	}
 	server, err := httpapi.New(cfg)
 	if err != nil {
