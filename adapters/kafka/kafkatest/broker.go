@@ -98,7 +98,11 @@ func (b *broker) run(d distribution) error {
 	if b.process != nil {
 		return fmt.Errorf("broker %d runs already", b.id)
 	}
-	p, err := startProcess(b.log(), d.java, append(d.arguments(256), "kafka.Kafka", b.properties())...)
+	args := d.arguments(256)
+	if d.record != "" {
+		args = append(args, "-XX:ArchiveClassesAtExit="+d.record)
+	}
+	p, err := startProcess(b.log(), d.java, append(args, "kafka.Kafka", b.properties())...)
 	if err != nil {
 		return fmt.Errorf("starting broker %d: %w", b.id, err)
 	}
@@ -143,7 +147,7 @@ func (b *broker) tail() string {
 
 // arguments are those of a small, quickly started java with Kafka's jars.
 func (d distribution) arguments(heapMiB int) []string {
-	return []string{
+	args := []string{
 		fmt.Sprintf("-Xmx%dm", heapMiB),
 		"-XX:+UseSerialGC",
 		"-XX:TieredStopAtLevel=1", // compile soon rather than well
@@ -153,6 +157,11 @@ func (d distribution) arguments(heapMiB int) []string {
 		"-Djava.awt.headless=true",
 		"-cp", filepath.Join(d.libs, "*"),
 	}
+	if d.archive != "" {
+		// One that does not fit is ignored.
+		args = append(args, "-XX:SharedArchiveFile="+d.archive, "-Xshare:auto")
+	}
+	return args
 }
 
 // process is a child that dies with us.

@@ -193,19 +193,19 @@ func (c *Cluster) Brokers() []string {
 }
 
 // Kill ends a broker with SIGKILL and returns when it is gone.
-func (c *Cluster) Kill(i int) error { return c.end(i, syscall.SIGKILL) }
+func (c *Cluster) Kill(i int) error { return c.end(context.Background(), i, syscall.SIGKILL) }
 
 // StopBroker has a broker hand over its partitions and end.
-func (c *Cluster) StopBroker(i int) error { return c.end(i, syscall.SIGTERM) }
+func (c *Cluster) StopBroker(i int) error { return c.end(context.Background(), i, syscall.SIGTERM) }
 
-func (c *Cluster) end(i int, sig syscall.Signal) error {
+func (c *Cluster) end(ctx context.Context, i int, sig syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b, err := c.broker(i)
 	if err != nil {
 		return err
 	}
-	return b.end(context.Background(), sig)
+	return b.end(ctx, sig)
 }
 
 // StartBroker starts a broker that was killed or stopped, on its old address

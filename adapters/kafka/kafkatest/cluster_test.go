@@ -80,6 +80,9 @@ func TestCluster_losesOneOfThree(t *testing.T) {
 // nothing is left when the cluster is closed.
 func TestCluster_Close(t *testing.T) {
 	c := New(t, 1)
+	if os.Getenv("KAFKA_HOME") == "" && c.distribution.archive == "" {
+		t.Error("brokers start without an archive of their classes")
+	}
 	if err := c.StartBroker(0); err == nil {
 		t.Error("started twice")
 	}

@@ -28,6 +28,9 @@ const pom = "deployments/kafka/pom.xml"
 type distribution struct {
 	java string // the program
 	libs string // the folder of its jars
+
+	archive string // of loaded classes; empty: none
+	record  string // the archive to write when a broker ends; empty: none
 }
 
 // findDistribution returns the Kafka of KAFKA_HOME, or that of pom.xml, fetched
@@ -52,7 +55,7 @@ func findDistribution(ctx context.Context, progress io.Writer) (distribution, er
 	if err != nil {
 		return distribution{}, fmt.Errorf("fetching Apache Kafka: %w", err)
 	}
-	return distribution{java: java, libs: libs}, nil
+	return archived(ctx, distribution{java: java, libs: libs}, filepath.Dir(libs), progress), nil
 }
 
 func findJava() (string, error) {
