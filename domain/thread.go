@@ -5,7 +5,8 @@ import "github.com/google/uuid"
 // Thread is the state that events of streams fold into: contacts, conversations,
 // messages, and receipts that came early. It holds the part of the state that a
 // run of events touches; what has to be loaded before is told by Needs. The
-// entries that changed are listed in the Dirty sets.
+// entries that changed are listed in the Dirty sets. A contact that was not
+// asked for by Needs and is new here may have a row all the same, which stands.
 //
 // The same events give the same state whatever the cuts between the runs. A
 // message, a receipt or an outcome that is told again changes nothing: messages
@@ -47,7 +48,7 @@ func NewThread() *Thread {
 
 // Needs is what has to be loaded before a run of events is applied.
 type Needs struct {
-	Contacts      map[uuid.UUID]struct{}
+	Contacts      map[uuid.UUID]struct{} // those that something is told about
 	Conversations map[uuid.UUID]struct{}
 	Messages      map[uuid.UUID]struct{}
 	External      map[ExternalKey]struct{} // outgoing messages, and early receipts
@@ -62,12 +63,12 @@ func NeedsOf(events []Recorded) Needs {
 	for _, r := range events {
 		switch e := r.Data.(type) {
 		case MessageReceived:
-			n.message(e.ContactID, e.ConversationID, e.MessageID)
+			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
 		case MessageEchoed:
-			n.message(e.ContactID, e.ConversationID, e.MessageID)
+			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
 			n.External[ExternalKey{e.ConversationID, e.ExternalID}] = struct{}{}
 		case MessageSent:
-			n.message(e.ContactID, e.ConversationID, e.MessageID)
+			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
 		case ReceiptRecorded:
 			n.External[ExternalKey{e.ConversationID, e.ExternalID}] = struct{}{}
 		case DeliveryAttempted:
@@ -83,8 +84,10 @@ func NeedsOf(events []Recorded) Needs {
 	return n
 }
 
-func (n Needs) message(contact, conversation, message uuid.UUID) {
-	n.Contacts[contact] = struct{}{}
+func (n Needs) message(contact uuid.UUID, profile *Profile, conversation, message uuid.UUID) {
+	if profile != nil {
+		n.Contacts[contact] = struct{}{}
+	}
 	n.Conversations[conversation] = struct{}{}
 	n.Messages[message] = struct{}{}
 }
@@ -160,9 +163,11 @@ func (t *Thread) said(r Recorded, contact uuid.UUID, profile *Profile, m Message
 	t.Messages[m.ID] = &m
 	t.DirtyMessages[m.ID] = struct{}{}
 	t.index(&m)
-	t.meet(r, contact, profile)
 
 	c := t.Conversations[m.Conversation]
+	if c == nil || profile != nil { // else the contact is there, and nothing new is told
+		t.meet(r, contact, profile)
+	}
 	if c == nil {
 		c = &Conversation{
 			ID: m.Conversation, Account: r.Account, Channel: r.Channel, ContactID: contact, ContactRef: r.ContactRef,

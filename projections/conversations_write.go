@@ -16,9 +16,11 @@ import (
 )
 
 const (
+	// A contact whose conversation is new may be there because of another one.
 	insertContacts = `insert into contacts (id, account, channel_id, ref, profile, display_name, created_at, updated_at)
 		select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
-			$7::timestamptz[], $8::timestamptz[])`
+			$7::timestamptz[], $8::timestamptz[])
+		on conflict (id) do nothing`
 
 	updateContacts = `update contacts c set profile = n.profile, display_name = n.display_name, updated_at = n.updated_at
 		from unnest($1::uuid[], $2::jsonb[], $3::text[], $4::timestamptz[]) n (id, profile, display_name, updated_at)
