@@ -9,7 +9,7 @@ import (
 type metrics struct {
 	applied, failed, fenced, quarantined prometheus.Counter
 	batch, duration                      prometheus.Histogram
-	lagRecords, lagSeconds               *prometheus.GaugeVec
+	lagRecords, lagSeconds, heldStreams  *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer, projection string) (*metrics, error) {
@@ -35,8 +35,10 @@ func newMetrics(reg prometheus.Registerer, projection string) (*metrics, error) 
 		}),
 		lagRecords: gauge("parley_projection_lag_records", "Records in the log that are not applied yet, by partition."),
 		lagSeconds: gauge("parley_projection_lag_seconds", "How long the oldest record that is not applied has been waiting, by partition."),
+		heldStreams: gauge("parley_projection_held_streams",
+			"Streams that wait behind a record in quarantine until an operator decides, by partition."),
 	}
-	for _, c := range []prometheus.Collector{m.applied, m.failed, m.fenced, m.quarantined, m.batch, m.duration, m.lagRecords, m.lagSeconds} {
+	for _, c := range []prometheus.Collector{m.applied, m.failed, m.fenced, m.quarantined, m.batch, m.duration, m.lagRecords, m.lagSeconds, m.heldStreams} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -48,4 +50,9 @@ func (m *metrics) forget(number int) {
 	label := strconv.Itoa(number)
 	m.lagRecords.DeleteLabelValues(label)
 	m.lagSeconds.DeleteLabelValues(label)
+	m.heldStreams.DeleteLabelValues(label)
+}
+
+func (m *metrics) held(number, streams int) {
+	m.heldStreams.WithLabelValues(strconv.Itoa(number)).Set(float64(streams))
 }

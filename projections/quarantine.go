@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -13,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parley-im/parley/domain"
-	"github.com/parley-im/parley/eventstore"
 )
 
 // caught is a record that is set aside: because of err, or because its stream
@@ -25,54 +25,75 @@ type caught struct {
 	err    error
 }
 
-// keptRecord is the form of a record in quarantine: all that decoding needs.
+// keptRecord is the form of a record in quarantine: all that decoding needs, in
+// bytes, because what is wrong with it may be that it is no text.
 type keptRecord struct {
-	ID       string            `json:"id"`
-	Envelope map[string]string `json:"envelope"`
+	ID       []byte            `json:"id"`
+	Envelope map[string][]byte `json:"envelope"`
 	Value    []byte            `json:"value"`
 }
 
-// isData tells whether the database refused the data itself (SQLSTATE classes 22
-// and 23), which no repetition will change.
-func isData(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || len(pg.Code) < 2 {
-		return false
+func keep(msg *message.Message) ([]byte, error) {
+	kept := keptRecord{ID: []byte(msg.UUID), Envelope: make(map[string][]byte, len(msg.Metadata)), Value: msg.Payload}
+	for name, value := range msg.Metadata {
+		kept.Envelope[storable(name)] = []byte(value)
 	}
-	return pg.Code[:2] == "22" || pg.Code[:2] == "23"
+	return json.Marshal(kept)
 }
 
-// catch moves the single event of a run into quarantine.
-func (p *partition) catch(r *run, cause error) {
-	event := r.events[0]
-	msg, err := eventstore.Encode(event.Event)
-	if err != nil { // it was decoded a moment ago
-		msg = message.NewMessage(event.ID.String(), nil)
+func (k keptRecord) message() *message.Message {
+	msg := message.NewMessage(string(k.ID), k.Value)
+	for name, value := range k.Envelope {
+		msg.Metadata[name] = string(value)
 	}
-	p.held[event.Stream()] = struct{}{}
-	r.caught = append(r.caught, caught{stream: event.Stream(), offset: event.Position.Offset, msg: msg, err: cause})
-	r.events = nil
+	return msg
+}
+
+// isData tells whether it is the data that cannot be applied, which no repetition
+// will change: the database refused it (SQLSTATE classes 22, data exception; 23,
+// integrity; 54, program limit), it does not fit the type of its column, or the
+// projection panicked over it.
+func isData(err error) bool {
+	if err == nil {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && len(pg.Code) == 5 {
+		class := pg.Code[:2]
+		return class == "22" || class == "23" || class == "54"
+	}
+	// pgx has no type for a value that it cannot encode.
+	return errors.Is(err, errPanicked) || strings.Contains(err.Error(), "failed to encode args")
 }
 
 // quarantine keeps set-aside records.
 func (r *Runtime) quarantine(ctx context.Context, tx pgx.Tx, number int, records []caught) error {
-	for _, c := range records {
-		raw, err := json.Marshal(keptRecord{ID: c.msg.UUID, Envelope: c.msg.Metadata, Value: c.msg.Payload})
+	n := len(records)
+	if n == 0 {
+		return nil
+	}
+	offsets, streams, causes, kept := make([]int64, n), make([]string, n), make([]string, n), make([]string, n)
+	for i, c := range records {
+		raw, err := keep(c.msg)
 		if err != nil {
 			return fmt.Errorf("keep record %d:%d: %w", number, c.offset, err)
 		}
-		cause := ""
-		if c.err != nil {
-			cause = domain.Cut(c.err.Error(), domain.MaxDetail)
-		}
-		if _, err := tx.Exec(ctx, `
-			insert into quarantine (projection, partition, "offset", stream, error, record)
-			values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
-			r.cfg.Projection.Name(), number, c.offset, c.stream, cause, raw); err != nil {
-			return fmt.Errorf("quarantine record %d:%d: %w", number, c.offset, err)
-		}
+		offsets[i], streams[i], causes[i], kept[i] = c.offset, c.stream, causeOf(c.err), string(raw)
+	}
+	if _, err := tx.Exec(ctx, `
+		insert into quarantine (projection, partition, "offset", stream, error, record)
+		select $1, $2, u.* from unnest($3::bigint[], $4::text[], $5::text[], $6::jsonb[]) u
+		on conflict do nothing`, r.cfg.Projection.Name(), number, offsets, streams, causes, kept); err != nil {
+		return fmt.Errorf("quarantine %d records of partition %d: %w", n, number, err)
 	}
 	return nil
+}
+
+// causeOf is how an error is kept; "" for none.
+func causeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return domain.Cut(storable(err.Error()), domain.MaxDetail)
 }
 
 // heldStreams are the streams of a partition that have records in quarantine.
@@ -93,85 +114,6 @@ func (r *Runtime) heldStreams(ctx context.Context, number int) (map[string]struc
 	return held, nil
 }
 
-// settleHeld carries out what operators decided about quarantined records.
-func (p *partition) settleHeld() {
-	for stream := range p.held {
-		events, free, err := p.settleStream(stream)
-		if err != nil {
-			p.runtime.cfg.Logger.Warn("projection.quarantine_unsettled", "projection", p.runtime.cfg.Projection.Name(),
-				"partition", p.number, "stream", stream, "error", err)
-			continue
-		}
-		if free {
-			delete(p.held, stream)
-		}
-		if len(events) > 0 && p.runtime.cfg.Follower != nil {
-			p.runtime.cfg.Follower.Applied(p.number, events, p.next)
-		}
-	}
-}
-
-// settleStream takes the head of a held stream out of quarantine as decided, and
-// then what waited behind it, in order, up to the next record that fails.
-func (p *partition) settleStream(stream string) (applied []domain.Recorded, free bool, err error) {
-	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
-	defer cancel()
-	name := p.runtime.cfg.Projection.Name()
-	err = pgx.BeginFunc(ctx, p.runtime.cfg.Pool, func(tx pgx.Tx) error {
-		applied, free = nil, false
-		var next int64
-		if err := tx.QueryRow(ctx, `select next from checkpoints where projection = $1 and partition = $2 for update`,
-			name, p.number).Scan(&next); err != nil {
-			return fmt.Errorf("lock checkpoint: %w", err)
-		}
-		if next != p.next {
-			return nil // another process has the partition
-		}
-		waiting, err := quarantined(ctx, tx, name, p.number, stream)
-		if err != nil {
-			return err
-		}
-		for i, q := range waiting {
-			if i == 0 && q.Verdict == "" {
-				return nil
-			}
-			if q.Verdict != VerdictSkip {
-				event, failure := p.reapply(ctx, tx, q)
-				if failure != nil {
-					_, err := tx.Exec(ctx, `update quarantine set error = $4, verdict = '' where projection = $1 and partition = $2 and "offset" = $3`,
-						name, p.number, q.Offset, domain.Cut(failure.Error(), domain.MaxDetail))
-					return err
-				}
-				applied = append(applied, event)
-			}
-			if _, err := tx.Exec(ctx, `delete from quarantine where projection = $1 and partition = $2 and "offset" = $3`,
-				name, p.number, q.Offset); err != nil {
-				return fmt.Errorf("release record %d:%d: %w", p.number, q.Offset, err)
-			}
-		}
-		free = true
-		return nil
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	return applied, free, nil
-}
-
-// reapply tries one quarantined record inside a savepoint.
-func (p *partition) reapply(ctx context.Context, tx pgx.Tx, q Quarantined) (domain.Recorded, error) {
-	msg := message.NewMessage(q.record.ID, q.record.Value)
-	msg.Metadata = q.record.Envelope
-	event, err := eventstore.Decode(msg, func(*message.Message) (int, int64, bool) { return q.Partition, q.Offset, true })
-	if err != nil {
-		return domain.Recorded{}, err
-	}
-	err = pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
-		return p.runtime.cfg.Projection.Apply(ctx, inner, p.number, []domain.Recorded{event})
-	})
-	return event, err
-}
-
 // Verdicts of an operator on a quarantined record.
 const (
 	VerdictSkip  = "skip"
@@ -188,21 +130,6 @@ type Quarantined struct {
 	Verdict    string
 	CaughtAt   time.Time
 	record     keptRecord
-}
-
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-// quarantined lists the records of a stream that are set aside, in order.
-func quarantined(ctx context.Context, db querier, projection string, number int, stream string) ([]Quarantined, error) {
-	rows, err := db.Query(ctx, `
-		select projection, partition, "offset", stream, error, verdict, caught_at, record from quarantine
-		where projection = $1 and partition = $2 and stream = $3 order by "offset"`, projection, number, stream)
-	if err != nil {
-		return nil, fmt.Errorf("read quarantine: %w", err)
-	}
-	return collectQuarantined(rows)
 }
 
 func collectQuarantined(rows pgx.Rows) ([]Quarantined, error) {
@@ -230,9 +157,13 @@ func Quarantine(ctx context.Context, pool *pgxpool.Pool) ([]Quarantined, error) 
 }
 
 // Decide leaves a verdict on a quarantined record; the process that has the
-// partition carries it out within a second or two. CodeNotFound when there is
-// no such record.
+// partition carries it out within a second or two. A record that is skipped is
+// gone from the projection for good; it stays in the log. CodeInvalid for another
+// verdict, CodeNotFound when there is no such record.
 func Decide(ctx context.Context, pool *pgxpool.Pool, projection string, at domain.Position, verdict string) error {
+	if verdict != VerdictSkip && verdict != VerdictRetry {
+		return domain.Invalid("verdict", "must be %s or %s", VerdictSkip, VerdictRetry)
+	}
 	tag, err := pool.Exec(ctx, `update quarantine set verdict = $4 where projection = $1 and partition = $2 and "offset" = $3 and error <> ''`,
 		projection, at.Partition, at.Offset, verdict)
 	if err != nil {

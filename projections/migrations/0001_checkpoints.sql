@@ -17,12 +17,12 @@ create table quarantine (
     "offset"    bigint      not null,
     stream      text        not null,
     error       text        not null, -- '' = only waits behind another
-    record      jsonb       not null, -- id, envelope, and the value in base64
+    record      jsonb       not null, -- id, envelope and value, each text in base64
     verdict     text        not null default '', -- 'skip' or 'retry', as an operator decided
     caught_at   timestamptz not null default now(),
     primary key (projection, partition, "offset")
 );
-create index quarantine_stream on quarantine (projection, stream);
+create index quarantine_stream on quarantine (projection, partition, stream, "offset");
 
 ---- create above / drop below ----
 
