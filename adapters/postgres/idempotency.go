@@ -12,103 +12,138 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// How long answers are kept, how long somebody may be at a request before
+// another may take it over, and how many old answers each claim removes.
 const (
-	// claimLease is how long a claim is held for a process that may have died.
-	claimLease = 60 * time.Second
-	// keyLife is how long an answer is kept.
-	keyLife = 24 * time.Hour
-	// purgeStep is how many old keys one claim removes on its way.
-	purgeStep = 20
+	idempotencyKept  = 24 * time.Hour
+	idempotencyLease = 60 * time.Second
+	idempotencyPurge = 10
 )
 
-// KeyState is what a claim of a key came to.
-type KeyState int
+// ClaimState is what a claim of an idempotency key came to.
+type ClaimState int
 
-// The states of a key.
+// The states of a claim.
 const (
-	KeyTaken    KeyState = iota + 1 // it is the caller's now: act, then Finish or Abandon
-	KeyAnswered                     // there is an answer
-	KeyBusy                         // somebody is at it
-	KeyOther                        // it was used for another request
+	ClaimTaken    ClaimState = iota + 1 // the key is the caller's now: act, then Finish or Abandon
+	ClaimAnswered                       // there is an answer: give it again
+	ClaimBusy                           // somebody is at it
+	ClaimOther                          // the key was used for another request
 )
 
-// Idempotency keeps the first answer to a request under the key that its sender
-// gave it, for 24 hours, in the table idempotency_keys. A unique row decides who
-// is first, not a look before the write.
+// Claim is what a claim of an idempotency key came to.
+type Claim struct {
+	State  ClaimState
+	Token  string // names a taken claim
+	Answer []byte // of ClaimAnswered, as Finish got it
+}
+
+// Idempotency keeps the first answer to each request that names itself by a key,
+// in the table idempotency. Times are those of the database, so nodes need not
+// agree about the clock.
+//
+// A claim is held for 60 s. If its holder dies, the same request may take it over
+// after that: what the holder did must not do harm when it is done again.
+// Answers are forgotten after 24 h.
 type Idempotency struct {
 	pool *pgxpool.Pool
 }
 
-// NewIdempotency makes an Idempotency over a migrated database.
+// NewIdempotency makes an Idempotency.
 func NewIdempotency(pool *pgxpool.Pool) *Idempotency { return &Idempotency{pool: pool} }
 
-// Begin claims a key of an account for the request that fingerprint tells. On
-// KeyTaken, token names the claim; on KeyAnswered, answer is what Finish kept. A
-// claim whose holder died is free after a minute.
-func (i *Idempotency) Begin(ctx context.Context, account, key string, fingerprint []byte) (state KeyState, token string, answer []byte, err error) {
-	err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `
-			delete from idempotency_keys where (account, key) in (
-				select account, key from idempotency_keys where created_at < now() - $1::interval
-				order by created_at limit $2 for update skip locked)`, keyLife, purgeStep); err != nil {
-			return fmt.Errorf("purge: %w", err)
+// errClaimGone tells that a row was there and is not any more: claim again.
+var errClaimGone = errors.New("the claim has ended meanwhile")
+
+// Begin claims the key of an account for the request with that fingerprint. Of
+// several callers at once exactly one gets ClaimTaken.
+func (i *Idempotency) Begin(ctx context.Context, account, key string, fingerprint []byte) (Claim, error) {
+	for {
+		claim, err := i.begin(ctx, account, key, fingerprint)
+		if errors.Is(err, errClaimGone) {
+			continue // bounded by ctx: the other has ended between our two statements
 		}
-		state, token, answer, err = claim(ctx, tx, account, key, fingerprint)
-		return err
-	})
-	if err != nil {
-		return 0, "", nil, fmt.Errorf("claim idempotency key: %w", err)
+		if err != nil {
+			return Claim{}, fmt.Errorf("postgres: claiming an idempotency key: %w", err)
+		}
+		return claim, nil
 	}
-	return state, token, answer, nil
 }
 
-func claim(ctx context.Context, tx pgx.Tx, account, key string, fingerprint []byte) (KeyState, string, []byte, error) {
-	token := rand.Text()
-	tag, err := tx.Exec(ctx, `
-		insert into idempotency_keys (account, key, fingerprint, token, leased_until)
-		values ($1, $2, $3, $4, now() + $5::interval)
-		on conflict (account, key) do update set
-			token = excluded.token, leased_until = excluded.leased_until
-		where idempotency_keys.answer is null and idempotency_keys.leased_until < now()
-			and idempotency_keys.fingerprint = excluded.fingerprint`,
-		account, key, fingerprint, token, claimLease)
+func (i *Idempotency) begin(ctx context.Context, account, key string, fingerprint []byte) (Claim, error) {
+	token := newToken()
+	// Old rows go a few at a time, faster than new ones come. In another order
+	// than that of the claims they would wait for each other: skip what is locked.
+	_, err := i.pool.Exec(ctx, `
+		delete from idempotency where (account, key) in (
+			select account, key from idempotency where created_at < now() - $1::interval
+			order by created_at limit $2 for update skip locked)`, idempotencyKept, idempotencyPurge)
 	if err != nil {
-		return 0, "", nil, err
+		return Claim{}, fmt.Errorf("removing old answers: %w", err)
+	}
+	tag, err := i.pool.Exec(ctx, `
+		insert into idempotency as i (account, key, fingerprint, token, lease_until, created_at)
+		values ($1, $2, $3, $4, now() + $5::interval, now())
+		on conflict (account, key) do update set fingerprint = excluded.fingerprint, token = excluded.token,
+			lease_until = excluded.lease_until, created_at = excluded.created_at, answer = null
+		where i.created_at < now() - $6::interval
+			or (i.answer is null and i.lease_until <= now() and i.fingerprint = excluded.fingerprint)`,
+		account, key, fingerprint, token, idempotencyLease, idempotencyKept)
+	if err != nil {
+		return Claim{}, err
 	}
 	if tag.RowsAffected() == 1 {
-		return KeyTaken, token, nil, nil
+		return Claim{State: ClaimTaken, Token: token}, nil
 	}
 	var known, answer []byte
-	err = tx.QueryRow(ctx, `select fingerprint, answer from idempotency_keys where account = $1 and key = $2`, account, key).Scan(&known, &answer)
+	err = i.pool.QueryRow(ctx, "select fingerprint, answer from idempotency where account = $1 and key = $2", account, key).
+		Scan(&known, &answer)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return KeyBusy, "", nil, nil // given up between the two statements
+		return Claim{}, errClaimGone
 	case err != nil:
-		return 0, "", nil, err
+		return Claim{}, err
 	case !bytes.Equal(known, fingerprint):
-		return KeyOther, "", nil, nil
+		return Claim{State: ClaimOther}, nil
 	case answer == nil:
-		return KeyBusy, "", nil, nil
+		return Claim{State: ClaimBusy}, nil
 	default:
-		return KeyAnswered, "", answer, nil
+		return Claim{State: ClaimAnswered, Answer: answer}, nil
 	}
 }
 
-// Finish keeps the answer under a claim; nothing happens when the claim has been
-// taken over.
+// Finish keeps the answer to a request whose claim was taken under token. It
+// does nothing when somebody else has taken the claim over since. The caller
+// seals what is secret.
 func (i *Idempotency) Finish(ctx context.Context, account, key, token string, answer []byte) error {
-	_, err := i.pool.Exec(ctx, `update idempotency_keys set answer = $4 where account = $1 and key = $2 and token = $3`, account, key, token, answer)
+	if answer == nil {
+		answer = []byte{} // null means that somebody is at it
+	}
+	_, err := i.pool.Exec(ctx, `
+		update idempotency set answer = $4 where account = $1 and key = $2 and token::text = $3 and answer is null`,
+		account, key, token, answer)
 	if err != nil {
-		return fmt.Errorf("keep the answer to an idempotency key: %w", err)
+		return fmt.Errorf("postgres: keeping the answer to an idempotent request: %w", err)
 	}
 	return nil
 }
 
-// Abandon frees a key whose request came to nothing.
+// Abandon gives a claim up that was taken under token, so that the request can
+// be made again at once. It does nothing when the claim is another's by now, or
+// answered.
 func (i *Idempotency) Abandon(ctx context.Context, account, key, token string) error {
-	_, err := i.pool.Exec(ctx, `delete from idempotency_keys where account = $1 and key = $2 and token = $3 and answer is null`, account, key, token)
+	_, err := i.pool.Exec(ctx, `
+		delete from idempotency where account = $1 and key = $2 and token::text = $3 and answer is null`, account, key, token)
 	if err != nil {
-		return fmt.Errorf("free an idempotency key: %w", err)
+		return fmt.Errorf("postgres: giving an idempotency key back: %w", err)
 	}
 	return nil
+}
+
+// newToken makes a random UUID.
+func newToken() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -1,17 +1,17 @@
--- First answers to requests that named themselves with an Idempotency-Key. This is
--- no read model: it is not rebuilt from the log. Answers are sealed.
-create table idempotency_keys (
-    account       text        not null,
-    key           text        not null,
-    fingerprint   bytea       not null,
-    token         text        not null,
-    leased_until  timestamptz not null,
-    answer        bytea,
-    created_at    timestamptz not null default now(),
+-- Answers to writes of the platform API under the key that the caller gave
+-- them. No projection: what is in here is not in the log, and is kept for a day.
+create table idempotency (
+    account     text        not null,
+    key         text        not null,
+    fingerprint bytea       not null, -- of the request
+    token       uuid        not null, -- of who is at it, or was
+    lease_until timestamptz not null,
+    answer      bytea,                -- sealed; null while somebody is at it
+    created_at  timestamptz not null,
     primary key (account, key)
 );
-create index idempotency_keys_age on idempotency_keys (created_at);
+create index idempotency_age on idempotency (created_at);
 
 ---- create above / drop below ----
 
-drop table idempotency_keys;
+drop table idempotency;
