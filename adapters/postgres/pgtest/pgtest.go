@@ -80,18 +80,44 @@ func URL(t testing.TB) string {
 	return own
 }
 
+// Dir returns a temporary folder for a test that runs a private cluster of its
+// own. Unlike t.TempDir it can be entered by the server's user when the tests
+// run as root, so the database stays in it and is removed with it, instead of
+// being moved to /var/lib/parley.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := openDir("parley-test-")
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("pgtest: removing the test's folder: %v", err)
+		}
+	})
+	return dir
+}
+
+func openDir(prefix string) (string, error) {
+	dir, err := os.MkdirTemp(tempRoot(), prefix)
+	if err != nil {
+		return "", fmt.Errorf("making a folder for the test: %w", err)
+	}
+	// Run as root, the server's own user has to pass through.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", fmt.Errorf("opening the test's folder: %w", err)
+	}
+	return dir, nil
+}
+
 // start returns the named server, or starts a private one.
 func start() (running, error) {
 	if named := os.Getenv("PARLEY_TEST_DATABASE_URL"); named != "" {
 		return running{url: named}, nil
 	}
-	dir, err := os.MkdirTemp(tempRoot(), "parley-pgtest-")
+	dir, err := openDir("parley-pgtest-")
 	if err != nil {
-		return running{}, fmt.Errorf("making a folder for the test database: %w", err)
-	}
-	// Run as root, the server's own user has to pass through.
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return running{}, fmt.Errorf("opening the folder of the test database: %w", err)
+		return running{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

@@ -1,9 +1,11 @@
 package pgtest_test
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/parley-im/parley/adapters/postgres"
 	"github.com/parley-im/parley/adapters/postgres/pgtest"
 )
 
@@ -20,6 +22,22 @@ func TestNew_isEmptyAndAlone(t *testing.T) {
 	}
 	if found {
 		t.Error("a table of one database is visible in another")
+	}
+}
+
+// Ensure that a cluster started in Dir keeps its files there, root or not.
+func TestDir(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(pgtest.Dir(t), "postgres")
+	c, err := postgres.StartCluster(t.Context(), postgres.ClusterConfig{Dir: dir, Settings: map[string]string{"fsync": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if c.Dir() != dir {
+		t.Errorf("files in %s, want %s", c.Dir(), dir)
 	}
 }
 
