@@ -141,7 +141,7 @@ func (d *Door) take(r *http.Request, ch domain.Channel, now time.Time) ([]domain
 
 // read decodes a body. What is decoded keeps nothing of the buffer.
 func (d *Door) read(r *http.Request, ch domain.Channel, now time.Time) ([]domain.Event, error) {
-	buffer := d.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert,errcheck // the pool holds nothing else
+	buffer := d.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
 	buffer.Reset()
 	defer func() {
 		if buffer.Cap() <= maxKeptBody {

@@ -2,6 +2,7 @@ package respondio
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func TestRequestHeaders(t *testing.T) {
 		{Name: "Cache-Control", Value: "no-cache"},
 		{Name: "Idempotency-Key", Value: "6ba7b810-9dad-11d1-80b4-00c04fd430c8"},
 	}
-	if diff := cmp.Diff(want, call.Headers); diff != "" || call.Method != "POST" || call.URL != "https://srv.example.org/message" {
+	if diff := cmp.Diff(want, call.Headers); diff != "" || call.Method != http.MethodPost || call.URL != "https://srv.example.org/message" {
 		t.Errorf("%s %s\n%s", call.Method, call.URL, diff)
 	}
 }

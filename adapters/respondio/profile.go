@@ -128,10 +128,10 @@ func readEmail(field string, v value) (string, error) {
 	if tooLong(s, maxEmail) {
 		return "", domain.Invalid(field, "must be at most %d characters", maxEmail)
 	}
-	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
-		return "", nil
+	if a, err := mail.ParseAddress(s); err == nil && a.Address == s {
+		return s, nil
 	}
-	return s, nil
+	return "", nil
 }
 
 func readPhone(field string, v value) (string, error) {

@@ -42,8 +42,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, ch domain.Channel,
 	status, told := statusOf(domain.CodeOf(err)), "internal error"
 	var cause error
 	wait := time.Duration(0)
-	var e *domain.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*domain.Error](err); ok {
 		told, cause, wait = e.Error(), e.Err, e.RetryAfter
 	} else {
 		cause = err
@@ -80,6 +79,6 @@ func answer(w http.ResponseWriter, status int, told string) int {
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// A caller who has gone needs no answer.
-	_ = json.NewEncoder(w).Encode(refusal{Code: status, Message: told, Error: refusalText{Message: told}})
+	_ = json.NewEncoder(w).Encode(refusal{Code: status, Message: told, Error: refusalText{Message: told}}) //nolint:errchkjson // see above
 	return status
 }
