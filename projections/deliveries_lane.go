@@ -88,6 +88,9 @@ func (p *Deliveries) OpenChannels(ctx context.Context, partition int) ([]string,
 // due first. Lanes in known are left out, and unless due is zero those that are
 // due later. A lane comes as its first rows in order, at most depth of them.
 func (p *Deliveries) OpenHeads(ctx context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
+	if known == nil {
+		known = []string{} // "<> all" of no array is never true
+	}
 	var bound any = "infinity"
 	if !due.IsZero() {
 		bound = due

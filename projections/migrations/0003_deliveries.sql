@@ -4,14 +4,14 @@ create table deliveries (
     id              uuid        primary key,
     partition       int         not null,
     "offset"        bigint      not null, -- of the outbound event: orders the lane
-    account         text        not null,
-    channel_id      text        not null,
-    lane            text        not null, -- the stream: channel id, slash, contact reference
+    account         text collate "C" not null,
+    channel_id      text collate "C" not null,
+    lane            text collate "C" not null, -- the stream: channel id, slash, contact reference
     dialect         text        not null,
     message_id      uuid        not null,
     conversation_id uuid        not null,
     content         json        not null, -- never searched, so not jsonb
-    state           text        not null,
+    state           text collate "C" not null,
     parked          boolean     not null,
     blocks          boolean     not null, -- open or parked: followers in the lane wait
     head            boolean     not null, -- the first of its lane that blocks
@@ -29,11 +29,10 @@ create table deliveries (
 create index deliveries_lane on deliveries (lane, "offset") where blocks;
 -- What a partition has to do: one row a lane, so a backlog behind a head costs nothing.
 create index deliveries_heads on deliveries (partition, channel_id, state, due) where head;
--- Lists, newest first.
-create index deliveries_account on deliveries (account, created_at desc, id desc);
-create index deliveries_channel on deliveries (channel_id, created_at desc, id desc);
-create index deliveries_unsettled on deliveries (account, state, created_at desc, id desc)
-    where state <> 'delivered';
+-- Lists, newest first: read backwards, so that new entries come at the end.
+create index deliveries_account on deliveries (account, created_at, id);
+create index deliveries_channel on deliveries (channel_id, created_at, id);
+create index deliveries_unsettled on deliveries (account, state, created_at, id) where state <> 'delivered';
 
 -- Every call that was made, for inspection.
 create table delivery_attempts (
