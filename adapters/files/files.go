@@ -23,8 +23,8 @@ import (
 
 // Limits of files.
 const (
-	MaxSize = 40 << 20 // bytes
-	MaxName = 255      // bytes, with the extension
+	MaxSize = 8 << 20 // bytes
+	MaxName = 255     // bytes, with the extension
 )
 
 // Errors of Keep that the sender of a file can do something about.
