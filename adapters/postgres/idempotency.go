@@ -20,23 +20,16 @@ const (
 	idempotencyPurge = 10
 )
 
-// ClaimState is what a claim of an idempotency key came to.
-type ClaimState int
+// KeyState is what a claim of an idempotency key came to.
+type KeyState int
 
 // The states of a claim.
 const (
-	ClaimTaken    ClaimState = iota + 1 // the key is the caller's now: act, then Finish or Abandon
-	ClaimAnswered                       // there is an answer: give it again
-	ClaimBusy                           // somebody is at it
-	ClaimOther                          // the key was used for another request
+	KeyTaken    KeyState = iota + 1 // the key is the caller's now: act, then Finish or Abandon
+	KeyAnswered                     // there is an answer: give it again
+	KeyBusy                         // somebody is at it
+	KeyOther                        // the key was used for another request
 )
-
-// Claim is what a claim of an idempotency key came to.
-type Claim struct {
-	State  ClaimState
-	Token  string // names a taken claim
-	Answer []byte // of ClaimAnswered, as Finish got it
-}
 
 // Idempotency keeps the first answer to each request that names itself by a key,
 // in the table idempotency. Times are those of the database, so nodes need not
@@ -56,21 +49,24 @@ func NewIdempotency(pool *pgxpool.Pool) *Idempotency { return &Idempotency{pool:
 var errClaimGone = errors.New("the claim has ended meanwhile")
 
 // Begin claims the key of an account for the request with that fingerprint. Of
-// several callers at once exactly one gets ClaimTaken.
-func (i *Idempotency) Begin(ctx context.Context, account, key string, fingerprint []byte) (Claim, error) {
+// several callers at once exactly one gets KeyTaken, and the token that its
+// claim is held under; with KeyAnswered comes the answer as Finish got it.
+func (i *Idempotency) Begin(
+	ctx context.Context, account, key string, fingerprint []byte,
+) (state KeyState, token string, answer []byte, err error) {
 	for {
-		claim, err := i.begin(ctx, account, key, fingerprint)
+		state, token, answer, err = i.begin(ctx, account, key, fingerprint)
 		if errors.Is(err, errClaimGone) {
 			continue // bounded by ctx: the other has ended between our two statements
 		}
 		if err != nil {
-			return Claim{}, fmt.Errorf("postgres: claiming an idempotency key: %w", err)
+			return 0, "", nil, fmt.Errorf("postgres: claiming an idempotency key: %w", err)
 		}
-		return claim, nil
+		return state, token, answer, nil
 	}
 }
 
-func (i *Idempotency) begin(ctx context.Context, account, key string, fingerprint []byte) (Claim, error) {
+func (i *Idempotency) begin(ctx context.Context, account, key string, fingerprint []byte) (KeyState, string, []byte, error) {
 	token := newToken()
 	// Old rows go a few at a time, faster than new ones come. In another order
 	// than that of the claims they would wait for each other: skip what is locked.
@@ -79,7 +75,7 @@ func (i *Idempotency) begin(ctx context.Context, account, key string, fingerprin
 			select account, key from idempotency where created_at < now() - $1::interval
 			order by created_at limit $2 for update skip locked)`, idempotencyKept, idempotencyPurge)
 	if err != nil {
-		return Claim{}, fmt.Errorf("removing old answers: %w", err)
+		return 0, "", nil, fmt.Errorf("removing old answers: %w", err)
 	}
 	tag, err := i.pool.Exec(ctx, `
 		insert into idempotency as i (account, key, fingerprint, token, lease_until, created_at)
@@ -90,25 +86,25 @@ func (i *Idempotency) begin(ctx context.Context, account, key string, fingerprin
 			or (i.answer is null and i.lease_until <= now() and i.fingerprint = excluded.fingerprint)`,
 		account, key, fingerprint, token, idempotencyLease, idempotencyKept)
 	if err != nil {
-		return Claim{}, err
+		return 0, "", nil, err
 	}
 	if tag.RowsAffected() == 1 {
-		return Claim{State: ClaimTaken, Token: token}, nil
+		return KeyTaken, token, nil, nil
 	}
 	var known, answer []byte
 	err = i.pool.QueryRow(ctx, "select fingerprint, answer from idempotency where account = $1 and key = $2", account, key).
 		Scan(&known, &answer)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return Claim{}, errClaimGone
+		return 0, "", nil, errClaimGone
 	case err != nil:
-		return Claim{}, err
+		return 0, "", nil, err
 	case !bytes.Equal(known, fingerprint):
-		return Claim{State: ClaimOther}, nil
+		return KeyOther, "", nil, nil
 	case answer == nil:
-		return Claim{State: ClaimBusy}, nil
+		return KeyBusy, "", nil, nil
 	default:
-		return Claim{State: ClaimAnswered, Answer: answer}, nil
+		return KeyAnswered, "", answer, nil
 	}
 }
 

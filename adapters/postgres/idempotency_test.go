@@ -23,18 +23,25 @@ func idempotencyBundle(t *testing.T) (*postgres.Idempotency, *pgxpool.Pool) {
 	return postgres.NewIdempotency(pool), pool
 }
 
-func begin(t *testing.T, store *postgres.Idempotency, account, key, request string) postgres.Claim {
+// claim is what Begin gave.
+type claim struct {
+	State  postgres.KeyState
+	Token  string
+	Answer []byte
+}
+
+func begin(t *testing.T, store *postgres.Idempotency, account, key, request string) claim {
 	t.Helper()
-	claim, err := store.Begin(t.Context(), account, key, []byte(request))
+	state, token, answer, err := store.Begin(t.Context(), account, key, []byte(request))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claim
+	return claim{state, token, answer}
 }
 
-func want(t *testing.T, claim postgres.Claim, state postgres.ClaimState, answer string) {
+func want(t *testing.T, claim claim, state postgres.KeyState, answer string) {
 	t.Helper()
-	if claim.State != state || string(claim.Answer) != answer || (claim.Token != "") != (state == postgres.ClaimTaken) {
+	if claim.State != state || string(claim.Answer) != answer || (claim.Token != "") != (state == postgres.KeyTaken) {
 		t.Errorf("got %+v, want state %d and answer %q", claim, state, answer)
 	}
 }
@@ -46,22 +53,22 @@ func TestIdempotency_answersAgain(t *testing.T) {
 	store, _ := idempotencyBundle(t)
 
 	first := begin(t, store, "default", "k1", "a")
-	want(t, first, postgres.ClaimTaken, "")
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimBusy, "")
-	want(t, begin(t, store, "default", "k1", "b"), postgres.ClaimOther, "")
-	want(t, begin(t, store, "other", "k1", "b"), postgres.ClaimTaken, "")
+	want(t, first, postgres.KeyTaken, "")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyBusy, "")
+	want(t, begin(t, store, "default", "k1", "b"), postgres.KeyOther, "")
+	want(t, begin(t, store, "other", "k1", "b"), postgres.KeyTaken, "")
 
 	if err := store.Finish(t.Context(), "default", "k1", first.Token, []byte("done")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimAnswered, "done")
-	want(t, begin(t, store, "default", "k1", "b"), postgres.ClaimOther, "")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyAnswered, "done")
+	want(t, begin(t, store, "default", "k1", "b"), postgres.KeyOther, "")
 
 	// What is answered stays answered.
 	if err := store.Abandon(t.Context(), "default", "k1", first.Token); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimAnswered, "done")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyAnswered, "done")
 }
 
 // Ensure that an empty answer is an answer.
@@ -72,7 +79,7 @@ func TestIdempotency_emptyAnswer(t *testing.T) {
 	if err := store.Finish(t.Context(), "default", "k1", claim.Token, nil); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimAnswered, "")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyAnswered, "")
 }
 
 // Ensure that an abandoned key can be used at once, for whatever request.
@@ -83,7 +90,7 @@ func TestIdempotency_abandon(t *testing.T) {
 	if err := store.Abandon(t.Context(), "default", "k1", claim.Token); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "b"), postgres.ClaimTaken, "")
+	want(t, begin(t, store, "default", "k1", "b"), postgres.KeyTaken, "")
 }
 
 // Ensure that the claim of a holder that died is taken over by the same request,
@@ -95,9 +102,9 @@ func TestIdempotency_takesOver(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), "update idempotency set lease_until = now()"); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "b"), postgres.ClaimOther, "")
+	want(t, begin(t, store, "default", "k1", "b"), postgres.KeyOther, "")
 	second := begin(t, store, "default", "k1", "a")
-	want(t, second, postgres.ClaimTaken, "")
+	want(t, second, postgres.KeyTaken, "")
 
 	if err := store.Finish(t.Context(), "default", "k1", dead.Token, []byte("late")); err != nil {
 		t.Fatal(err)
@@ -105,11 +112,11 @@ func TestIdempotency_takesOver(t *testing.T) {
 	if err := store.Abandon(t.Context(), "default", "k1", dead.Token); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimBusy, "")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyBusy, "")
 	if err := store.Finish(t.Context(), "default", "k1", second.Token, []byte("done")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, begin(t, store, "default", "k1", "a"), postgres.ClaimAnswered, "done")
+	want(t, begin(t, store, "default", "k1", "a"), postgres.KeyAnswered, "done")
 }
 
 // Ensure that answers are forgotten after a day, and that old rows go away a few
@@ -127,7 +134,7 @@ func TestIdempotency_forgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, left := range []int{16, 7, 3, 4} { // one is added each time
-		want(t, begin(t, store, "default", fmt.Sprint("new", left), "b"), postgres.ClaimTaken, "")
+		want(t, begin(t, store, "default", fmt.Sprint("new", left), "b"), postgres.KeyTaken, "")
 		var n int
 		if err := pool.QueryRow(t.Context(), "select count(*) from idempotency").Scan(&n); err != nil {
 			t.Fatal(err)
@@ -136,7 +143,7 @@ func TestIdempotency_forgets(t *testing.T) {
 			t.Errorf("%d rows are left, want %d", n, left)
 		}
 	}
-	want(t, begin(t, store, "default", "old24", "b"), postgres.ClaimTaken, "")
+	want(t, begin(t, store, "default", "old24", "b"), postgres.KeyTaken, "")
 }
 
 // Ensure that of many at once exactly one gets to act.
@@ -147,12 +154,12 @@ func TestIdempotency_oneOfMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			claim, err := store.Begin(t.Context(), "default", "k1", []byte("a"))
+			state, _, _, err := store.Begin(t.Context(), "default", "k1", []byte("a"))
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			if claim.State == postgres.ClaimTaken {
+			if state == postgres.KeyTaken {
 				taken.Add(1)
 			}
 		})
