@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-im/parley/adapters/postgres/pgtest"
 )
 
 // receiver is an integration server that notes every call.
@@ -135,7 +137,7 @@ func inboundBody(channel, contact, id string) string {
 // once and in order per contact; every accepted reply reaches the receiver at
 // least once, in order per conversation.
 func TestKilledInTheMiddle(t *testing.T) {
-	dir := t.TempDir()
+	dir := pgtest.Dir(t)
 	hooks := newReceiver(t)
 	p := startProcess(t, dir)
 	var ch channelAnswer
@@ -248,7 +250,7 @@ func (p *process) stop() {
 // TestDatabaseDropped: without its database Parley builds the same rows again
 // from the log, channels included, and sends no callback twice.
 func TestDatabaseDropped(t *testing.T) {
-	dir := t.TempDir()
+	dir := pgtest.Dir(t)
 	hooks := newReceiver(t)
 	p := startProcess(t, dir)
 	var ch channelAnswer
@@ -312,7 +314,7 @@ func TestDatabaseDropped(t *testing.T) {
 
 // TestStartedTwice: the second Parley on a folder says so and ends; the first goes on.
 func TestStartedTwice(t *testing.T) {
-	dir := t.TempDir()
+	dir := pgtest.Dir(t)
 	p := startProcess(t, dir)
 	out, err := program(nil, "dev", "--data", dir, "--addr", "127.0.0.1:0").CombinedOutput()
 	var exit *exec.ExitError
@@ -331,7 +333,7 @@ func TestStartedTwice(t *testing.T) {
 // TestOrphanedDatabase: after kill -9 of Parley its Postgres is found again, and
 // never two run on one folder.
 func TestOrphanedDatabase(t *testing.T) {
-	dir := t.TempDir()
+	dir := pgtest.Dir(t)
 	for round := range 3 {
 		p := startProcess(t, dir)
 		if status := p.api(http.MethodGet, "/v1/conversations", "", nil); status != http.StatusOK {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-im/parley/adapters/embedded"
 	"github.com/parley-im/parley/adapters/postgres"
+	"github.com/parley-im/parley/adapters/postgres/pgtest"
 )
 
 // channel makes a channel.
@@ -97,7 +98,7 @@ func TestLogAway(t *testing.T) {
 // and the rows are there when the database is.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Dir(t)
 	start := func() *postgres.Cluster {
 		cluster, err := postgres.StartCluster(context.Background(), postgres.ClusterConfig{Dir: dir})
 		if err != nil {
