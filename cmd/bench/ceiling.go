@@ -95,7 +95,7 @@ func serveAppend(ctx context.Context, args []string) (err error) {
 		msg := message.NewMessage(uuid.NewString(), body)
 		msg.SetContext(ctx)
 		msg.Metadata.Set("key", w.ChannelID+"/"+w.ContactID)
-		return publisher.Publish("bench", msg)
+		return publisher.Publish("bench", msg) //nolint:contextcheck // the message carries it
 	})
 }
 

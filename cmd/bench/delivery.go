@@ -90,13 +90,13 @@ func (b *bench) drain(ctx context.Context, data string, channels []channel, call
 	if err := p.settle(ctx); err != nil {
 		return drained{}, err
 	}
-	used, err := p.cpu()
+	cost, err := p.cpu()
 	if again := came.repeated.Load(); again > 0 {
 		b.sayf("%d callbacks were repeated", again)
 	}
 	return drained{
 		rate:      float64(n-1) / came.span().Seconds(),
-		cpuMillis: used.Seconds() * 1000 / float64(n),
+		cpuMillis: cost.each(n),
 	}, err
 }
 

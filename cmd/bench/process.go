@@ -101,7 +101,7 @@ func (p *process) ready(ctx context.Context, path string) error {
 	err := until(ctx, startLimit, 20*time.Millisecond, "wait for "+p.name, func() (bool, error) {
 		select {
 		case <-p.done:
-			return false, fmt.Errorf("%s ended: %v", p.name, p.err)
+			return false, errors.Join(fmt.Errorf("%s ended", p.name), p.err)
 		default:
 		}
 		status, _, err := p.call(ctx, http.MethodGet, path, nil)
@@ -222,11 +222,20 @@ func (p *process) settle(ctx context.Context) error {
 // Go runs on.
 const userHz = 100
 
-// cpu is the CPU time that the child and everything below it have used so far.
-func (p *process) cpu() (time.Duration, error) {
+// used is CPU time: of the child itself, and of everything below it, which of
+// the product is its Postgres.
+type used struct{ own, below time.Duration }
+
+func (u used) since(before used) used { return used{u.own - before.own, u.below - before.below} }
+
+// each shares the time out, in milliseconds.
+func (u used) each(n int) float64 { return millis(u.own+u.below) / float64(n) }
+
+// cpu is the CPU time that was used so far.
+func (p *process) cpu() (used, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(stats) == 0 {
-		return 0, errors.New("CPU time is read from /proc, which is not there")
+		return used{}, errors.New("CPU time is read from /proc, which is not there")
 	}
 	type task struct{ parent, ticks int }
 	tasks := map[int]task{}
@@ -254,13 +263,16 @@ func (p *process) cpu() (time.Duration, error) {
 		}
 		return false
 	}
-	sum := 0
+	var sum used
 	for pid, t := range tasks {
-		if below(pid) {
-			sum += t.ticks
+		switch time := time.Duration(t.ticks) * time.Second / userHz; {
+		case pid == root:
+			sum.own += time
+		case below(pid):
+			sum.below += time
 		}
 	}
-	return time.Duration(sum) * time.Second / userHz, nil
+	return sum, nil
 }
 
 // readStat reads /proc/<pid>/stat: ticks are those of the process and of its

@@ -80,6 +80,7 @@ func measureRing(ctx context.Context, b *bench) (err error) {
 		Group: "ring", Name: "cost of a message" + at, Unit: "CPU-ms", Rounds: offered.cpu, Less: true, AimValue: ringAim,
 		Ceiling: "thriftiest peer" + at, CeilingRounds: constant(peerOffered, b.cfg.rounds),
 	})
+	b.report.add(Figure{Group: "ring", Name: "of it Postgres" + at, Unit: "CPU-ms", Rounds: offered.postgres, Less: true})
 	b.report.add(Figure{
 		Group: "ring", Name: "cost of an exchange (2 messages)" + at, Unit: "CPU-ms", Rounds: times(offered.cpu, 2), Less: true,
 		Ceiling: "thriftiest peer" + at, CeilingRounds: constant(peerOffered, b.cfg.rounds),
@@ -88,6 +89,7 @@ func measureRing(ctx context.Context, b *bench) (err error) {
 		Group: "ring", Name: "cost of a message at full speed", Unit: "CPU-ms", Rounds: full.cpu, Less: true, AimValue: ringAim,
 		Ceiling: "thriftiest peer at full speed", CeilingRounds: constant(peerFull, b.cfg.rounds),
 	})
+	b.report.add(Figure{Group: "ring", Name: "of it Postgres, at full speed", Unit: "CPU-ms", Rounds: full.postgres, Less: true})
 	b.report.add(Figure{Group: "ring", Name: "exchanges at full speed, all called back", Unit: "1/s", Rounds: full.rate})
 	return nil
 }
@@ -122,6 +124,7 @@ type exchanges struct {
 	n                      int
 	rate                   float64 // a second, until the last callback
 	cpuMillis              float64 // a message
+	postgresMillis         float64 // of it Postgres
 	accepted, read, called []time.Duration
 }
 
@@ -203,7 +206,8 @@ func (r *ring) turn(ctx context.Context, rate int, d time.Duration) (exchanges, 
 	if err != nil {
 		return out, err
 	}
-	out.cpuMillis = (after - before).Seconds() * 1000 / float64(2*out.n)
+	cost := after.since(before)
+	out.cpuMillis, out.postgresMillis = cost.each(2*out.n), used{below: cost.below}.each(2*out.n)
 	for n := range posted {
 		if at := came.at[n].Load(); at > 0 && !posted[n].IsZero() {
 			out.called = append(out.called, time.Unix(0, at).Sub(posted[n]))
@@ -235,7 +239,7 @@ func orRefused(err error, status int) error {
 
 // ringRounds keeps the turns of one kind.
 type ringRounds struct {
-	rate, cpu                    []float64
+	rate, cpu, postgres          []float64
 	accepted50, accepted99       []float64
 	read50, read95, read99       []float64
 	called50, called95, called99 []float64
@@ -246,7 +250,7 @@ func (s *ringRounds) turn(ctx context.Context, r *ring, rate int, d time.Duratio
 	if err != nil {
 		return err
 	}
-	s.rate, s.cpu = append(s.rate, x.rate), append(s.cpu, x.cpuMillis)
+	s.rate, s.cpu, s.postgres = append(s.rate, x.rate), append(s.cpu, x.cpuMillis), append(s.postgres, x.postgresMillis)
 	keep := func(list *[]float64, of []time.Duration, p float64) { *list = append(*list, millis(percentile(of, p))) }
 	keep(&s.accepted50, x.accepted, 50)
 	keep(&s.accepted99, x.accepted, 99)
