@@ -51,7 +51,11 @@ func (r *Reads) Conversations(ctx context.Context, f domain.ConversationFilter, 
 		}
 		q.add(")")
 	}
-	if f.Status != "" {
+	switch f.Status {
+	case "":
+	case domain.StatusOpen:
+		q.add(" and status = 'open'") // names the partial index
+	default:
 		q.add(" and status = ?", string(f.Status))
 	}
 	if p.After != "" {

@@ -35,6 +35,7 @@ create table conversations (
     updated_at      timestamptz not null
 );
 create index conversations_active on conversations (account, last_message_at, id);
+create index conversations_open on conversations (account, last_message_at, id) where status = 'open';
 create index conversations_of_channel on conversations (channel_id, last_message_at, id);
 create index conversations_of_contact on conversations (contact_id);
 
