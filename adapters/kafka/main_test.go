@@ -11,6 +11,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.uber.org/goleak"
 
 	"github.com/parley-im/parley/adapters/embedded"
 	"github.com/parley-im/parley/adapters/kafka"
@@ -18,6 +19,13 @@ import (
 
 // patience bounds every wait of these tests.
 const patience = 30 * time.Second
+
+// TestMain ends with an error when a goroutine outlives what started it. Those of
+// watermill's suite, which drops channels without draining them, are left out.
+func TestMain(m *testing.M) {
+	const multiplier = "github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe."
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(multiplier+"func2"), goleak.IgnoreAnyFunction(multiplier+"func3"))
+}
 
 // testBrokers returns the brokers of PARLEY_TEST_KAFKA, or of an embedded log that
 // lives as long as the test.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 )
 
@@ -81,11 +82,14 @@ func (p *partition) run(ctx, assigned context.Context) {
 	gauge := p.metrics.partitions.WithLabelValues(p.topic)
 	gauge.Inc()
 	defer gauge.Dec()
+	lag := p.metrics.lag.WithLabelValues(p.topic, strconv.Itoa(p.id))
+	lag.Set(0)
+	defer p.metrics.lag.DeleteLabelValues(p.topic, strconv.Itoa(p.id))
 
 	batches := make(chan fetched, 1)
 	var workers sync.WaitGroup
 	workers.Go(func() { p.fetch(ctx, start, batches) })
-	workers.Go(func() { p.watch(ctx) })
+	workers.Go(func() { p.watch(ctx, lag) })
 	p.dispatch(ctx, batches)
 
 	p.drain(abandon)
@@ -226,11 +230,9 @@ func (p *partition) drain(abandon context.CancelFunc) {
 }
 
 // watch commits the acknowledged prefix and shows the lag, until ctx ends.
-func (p *partition) watch(ctx context.Context) {
+func (p *partition) watch(ctx context.Context, lag prometheus.Gauge) {
 	ticker := time.NewTicker(p.cfg.CommitInterval)
 	defer ticker.Stop()
-	id := strconv.Itoa(p.id)
-	defer p.metrics.lag.DeleteLabelValues(p.topic, id)
 	var fetches int64
 	for {
 		select {
@@ -240,7 +242,7 @@ func (p *partition) watch(ctx context.Context) {
 			if fetches = p.fetches.Load(); fetches == before {
 				p.lookAtEnd(ctx)
 			}
-			p.metrics.lag.WithLabelValues(p.topic, id).Set(float64(p.lag()))
+			lag.Set(float64(p.lag()))
 		case <-ctx.Done():
 			return
 		}

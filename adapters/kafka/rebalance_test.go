@@ -130,6 +130,9 @@ func TestSubscriberRebalance(t *testing.T) {
 	brokers := testBrokers(t)
 	topic := newTopic(t, brokers, partitions)
 	group := watermill.NewUUID()
+	transport := &kafkago.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &kafkago.Client{Addr: kafkago.TCP(brokers...), Timeout: patience, Transport: transport}
 	l := &ledger{
 		t: t, owners: map[int]int{}, seen: map[string]int{}, newest: map[string]int{}, acked: map[int]map[int64]bool{},
 	}
@@ -141,7 +144,7 @@ func TestSubscriberRebalance(t *testing.T) {
 			Revoked: func(_ string, partition int) { l.released(member, partition) },
 			Assigned: func(ctx context.Context, _ string, partition int) (int64, error) {
 				l.assigned(member, partition)
-				return committed(ctx, t, brokers, kafka.GroupID(group, topic), topic, partition), nil
+				return committed(ctx, t, client, kafka.GroupID(group, topic), topic, partition), nil
 			},
 		})
 		ch := subscribe(t, sub, topic)
@@ -164,7 +167,7 @@ func TestSubscriberRebalance(t *testing.T) {
 			<-pace.C
 		}
 	})
-	stop := watchCommits(t, brokers, kafka.GroupID(group, topic), topic, partitions, l)
+	stop := watchCommits(t, client, kafka.GroupID(group, topic), topic, partitions, l)
 
 	members := map[int]*kafka.Subscriber{1: join(1)}
 	for i := range produced {
@@ -198,7 +201,7 @@ func TestSubscriberRebalance(t *testing.T) {
 	}
 	for partition := range partitions {
 		end := l.prefix(partition)
-		if got := committed(t.Context(), t, brokers, kafka.GroupID(group, topic), topic, partition); got != end {
+		if got := committed(t.Context(), t, client, kafka.GroupID(group, topic), topic, partition); got != end {
 			t.Errorf("partition %d: committed %d at the end, want %d", partition, got, end)
 		}
 	}
@@ -206,7 +209,7 @@ func TestSubscriberRebalance(t *testing.T) {
 
 // watchCommits holds every commit of a group against what was acknowledged, until
 // the function it returns is called; that returns how many different ones it saw.
-func watchCommits(t *testing.T, brokers []string, group, topic string, partitions int, l *ledger) func() int {
+func watchCommits(t *testing.T, client *kafkago.Client, group, topic string, partitions int, l *ledger) func() int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -222,7 +225,7 @@ func watchCommits(t *testing.T, brokers []string, group, topic string, partition
 				return
 			}
 			for partition := range partitions {
-				offset := committed(ctx, t, brokers, group, topic, partition)
+				offset := committed(ctx, t, client, group, topic, partition)
 				if offset == seen[partition] || offset < 0 {
 					continue
 				}
@@ -242,9 +245,8 @@ func watchCommits(t *testing.T, brokers []string, group, topic string, partition
 }
 
 // committed returns what a group has committed for a partition, or Earliest.
-func committed(ctx context.Context, t *testing.T, brokers []string, group, topic string, partition int) int64 {
+func committed(ctx context.Context, t *testing.T, client *kafkago.Client, group, topic string, partition int) int64 {
 	t.Helper()
-	client := &kafkago.Client{Addr: kafkago.TCP(brokers...), Timeout: patience}
 	res, err := client.OffsetFetch(ctx, &kafkago.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: {partition}}})
 	if err != nil {
 		if ctx.Err() == nil {
