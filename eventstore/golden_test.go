@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -35,9 +36,7 @@ func at(*message.Message) (int, int64, bool) { return 3, 41, true }
 
 func goldenOf(msg *message.Message) golden {
 	headers := map[string]string{"ce_id": msg.UUID}
-	for name, value := range msg.Metadata {
-		headers[name] = value
-	}
+	maps.Copy(headers, msg.Metadata)
 	return golden{Key: eventstore.Key(msg), Headers: headers, Value: json.RawMessage(msg.Payload)}
 }
 

@@ -256,19 +256,19 @@ func TestRegistryUnreadableRecords(t *testing.T) {
 	ours.create(t, aChannel("1", "token-1"))
 	ours.create(t, aChannel("2", "token-2"))
 	stranger.create(t, aChannel("3", "token-3")) // sealed under a key that we do not have
-	append := func(name, stored, value string) {
+	put := func(name, stored, value string) {
 		msg := message.NewMessage(watermill.NewUUID(), []byte(value))
 		msg.Metadata["ce_subject"], msg.Metadata["ce_type"] = name, stored
 		if err := log.publisher.Publish(channelsTopic, msg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	append("channel/2", "channel.changed.v1", "not JSON")
-	append("channel/4", "channel.changed.v1", `{"id":"1"}`) // about another
-	append("channel/5", "channel.changed.v2", `{"id":"5"}`) // of a newer Parley
-	append("token/", "token.changed.v1", `{"id":"","role":"admin","sha256":"`+strings.Repeat("00", 32)+`"}`)
-	append("token/x", "token.changed.v1", `{"id":"x","role":"admin","sha256":"00"}`)
-	append("queue/7", "queue.changed.v1", `{}`)
+	put("channel/2", "channel.changed.v1", "not JSON")
+	put("channel/4", "channel.changed.v1", `{"id":"1"}`) // about another
+	put("channel/5", "channel.changed.v2", `{"id":"5"}`) // of a newer Parley
+	put("token/", "token.changed.v1", `{"id":"","role":"admin","sha256":"`+strings.Repeat("00", 32)+`"}`)
+	put("token/x", "token.changed.v1", `{"id":"x","role":"admin","sha256":"00"}`)
+	put("queue/7", "queue.changed.v1", `{}`)
 	ours.create(t, aChannel("6", "token-6"))
 
 	restarted := log.registry(t, newSealer(t, key(1)))
