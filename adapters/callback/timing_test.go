@@ -186,6 +186,10 @@ func TestTakeover_WaitsForTheLeaseAndForTheLog(t *testing.T) {
 		if _, _, err := db.Lease(t.Context(), 0, "the dead", 7*time.Second, false); err != nil {
 			t.Fatal(err)
 		}
+		if err := db.project(t.Context(), 0, sent); err != nil {
+			t.Fatal(err)
+		}
+		r.next[0] = 2
 		d, _ := domain.DeliveryOf(sent[0])
 		outcome := d.Attempted(domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK}, ch.Delivery, 0, false, time.Now(), time.Now())
 		if _, err := r.log.Append(t.Context(), outcome); err != nil {

@@ -163,7 +163,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg, tenures: map[int]*tenure{}, endpoints: map[string]*endpoint{}}
-	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.Slots)
+	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.TotalSlots) // endpoints may share a host
 	if cfg.Transport != nil {
 		w.sender.client.Transport = cfg.Transport
 	}
