@@ -76,7 +76,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"--partitions", "-1", "PARLEY_PARTITIONS"},
 		{"--addr", "127.0.0.1:99999", "PARLEY_ADDR"},
 	} {
-		args := []string{"dev", "--data", t.TempDir(), c.flag, c.value}
+		args := []string{"dev", "--data", t.TempDir(), c.flag + "=" + c.value}
 		if c.flag != "--addr" {
 			args = append(args, "--addr", "127.0.0.1:0")
 		}
