@@ -44,60 +44,63 @@ func ordinary(partition, n int) []domain.Recorded {
 
 // BenchmarkConversations tells how many ordinary events a second go through the
 // projection, and through its ceiling: the same rows written by plain set-based
-// statements that read and fold nothing.
+// statements that read and fold nothing. The two take turns, so that what else
+// the machine does falls on both.
 func BenchmarkConversations(b *testing.B) {
+	const turns, perTurn = 25, 4000
+	logs := make([][]domain.Recorded, benchPartitions)
+	for p := range logs {
+		logs[p] = ordinary(p, turns*perTurn)
+	}
 	for _, size := range []int{100, 1000} {
-		n := 20 * benchConversations
-		logs := make([][]domain.Recorded, benchPartitions)
-		for p := range logs {
-			logs[p] = ordinary(p, n)
-		}
-		var ceiling float64
-		b.Run(fmt.Sprintf("ceiling/%d", size), func(b *testing.B) {
-			ceiling = rate(b, logs, size, func(int) applier {
-				w := &plainWriter{known: map[[16]byte]int32{}}
-				return w.write
-			})
-		})
-		b.Run(fmt.Sprintf("apply/%d", size), func(b *testing.B) {
-			got := rate(b, logs, size, func(int) applier { return projections.Conversations{}.Apply })
-			if ceiling > 0 {
-				b.ReportMetric(got/ceiling, "of-ceiling")
+		b.Run(fmt.Sprint(size, "/tx"), func(b *testing.B) {
+			var projection, ceiling time.Duration
+			for b.Loop() {
+				projected, plain := benchDatabase(b), benchDatabase(b)
+				writers := [benchPartitions]plainWriter{}
+				for p := range writers {
+					writers[p].known = map[[16]byte]int32{}
+				}
+				for turn := range turns {
+					at := turn * perTurn
+					projection += take(b, projected, logs, at, at+perTurn, size, func(int) applier { return projections.Conversations{}.Apply })
+					ceiling += take(b, plain, logs, at, at+perTurn, size, func(p int) applier { return writers[p].write })
+				}
 			}
+			events := float64(b.N * benchPartitions * turns * perTurn)
+			b.ReportMetric(events/projection.Seconds(), "events/s")
+			b.ReportMetric(events/ceiling.Seconds(), "ceiling-events/s")
+			b.ReportMetric(ceiling.Seconds()/projection.Seconds(), "of-ceiling")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
 type applier func(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error
 
-// rate applies the logs from nothing, in transactions of that many events, and
-// gives the events per second. A checkpoint moves with each, as in the runtime.
-func rate(b *testing.B, logs [][]domain.Recorded, size int, of func(partition int) applier) float64 {
-	var events int
-	var took time.Duration
-	for b.Loop() {
-		b.StopTimer()
-		pool := database(b)
-		if _, err := pool.Exec(b.Context(), "insert into checkpoints (projection, partition, next) values ('conversations', 0, 0), ('conversations', 1, 0)"); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-		started := time.Now()
-		var g errgroup.Group
-		for p, log := range logs {
-			apply := of(p)
-			g.Go(func() error { return applyAll(b.Context(), pool, p, log, size, apply) })
-		}
-		if err := g.Wait(); err != nil {
-			b.Fatal(err)
-		}
-		took += time.Since(started)
-		events += len(logs) * len(logs[0])
+func benchDatabase(b *testing.B) *pgxpool.Pool {
+	pool := database(b)
+	_, err := pool.Exec(b.Context(), `insert into checkpoints (projection, partition, next)
+		select 'conversations', p, 0 from generate_series(0, $1::int - 1) p`, benchPartitions)
+	if err != nil {
+		b.Fatal(err)
 	}
-	perSecond := float64(events) / took.Seconds()
-	b.ReportMetric(perSecond, "events/s")
-	b.ReportMetric(0, "ns/op")
-	return perSecond
+	return pool
+}
+
+// take applies a piece of all logs at once, in transactions of that many events,
+// and tells how long it took. A checkpoint moves with each, as in the runtime.
+func take(b *testing.B, pool *pgxpool.Pool, logs [][]domain.Recorded, from, to, size int, of func(partition int) applier) time.Duration {
+	started := time.Now()
+	var g errgroup.Group
+	for p, log := range logs {
+		apply := of(p)
+		g.Go(func() error { return applyAll(b.Context(), pool, p, log[from:to], size, apply) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(started)
 }
 
 func applyAll(ctx context.Context, pool *pgxpool.Pool, partition int, log []domain.Recorded, size int, apply applier) error {
