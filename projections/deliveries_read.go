@@ -24,8 +24,8 @@ func scanDelivery(row pgx.CollectableRow) (domain.Delivery, error) {
 	var d domain.Delivery
 	var lane string
 	var content []byte
-	if err := row.Scan(&d.ID, &d.Position.Partition, &d.Position.Offset, &d.Account, &d.Channel, &lane, &d.Dialect,
-		&d.MessageID, &d.Conversation, &content, &d.State, &d.Parked, &d.Attempts, &d.Tries, &d.LastReason,
+	if err := row.Scan((*[16]byte)(&d.ID), &d.Position.Partition, &d.Position.Offset, &d.Account, &d.Channel, &lane, &d.Dialect,
+		(*[16]byte)(&d.MessageID), (*[16]byte)(&d.Conversation), &content, &d.State, &d.Parked, &d.Attempts, &d.Tries, &d.LastReason,
 		&d.LastDetail, &d.CreatedAt, &d.FirstTriedAt, &d.NextAttemptAt, &d.SettledAt); err != nil {
 		return d, err
 	}
