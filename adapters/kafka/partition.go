@@ -155,6 +155,7 @@ func (p *partition) fetch(ctx context.Context, start int64, batches chan<- fetch
 			p.stopped(ctx, err)
 			return
 		default:
+			missing = time.Time{}
 			p.metrics.errors.WithLabelValues(causeFetch).Inc()
 			p.log.Warn("fetch failed, will be repeated", "offset", f.offset, "error", err)
 		}
