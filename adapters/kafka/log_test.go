@@ -2,10 +2,12 @@ package kafka_test
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/parley-im/parley/adapters/kafka"
@@ -168,5 +170,32 @@ func TestLogTopics(t *testing.T) {
 	}
 	if err := newLog(t, []string{"127.0.0.1:1"}).Ping(t.Context()); err == nil {
 		t.Error("a log that is away answers")
+	}
+}
+
+// Ensure a record larger than a fetch is read.
+func TestLogLargeRecord(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	log := newLog(t, brokers)
+	topic := "large-" + watermill.NewUUID()
+	if err := log.EnsureTopic(t.Context(), topic, 1, min(3, len(brokers)), map[string]string{"max.message.bytes": "4194304"}); err != nil {
+		t.Fatal(err)
+	}
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	large := newMessage("a", 2)
+	large.Payload = make([]byte, 3<<20)
+	publish(t, pub, topic, newMessage("a", 1))
+	publish(t, pub, topic, large)
+	publish(t, pub, topic, newMessage("a", 3))
+	var sizes []int
+	for msg, err := range log.Scan(t.Context(), topic, 0, kafka.Earliest, 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(msg.Payload))
+	}
+	if want := []int{3, 3 << 20, 3}; !slices.Equal(sizes, want) {
+		t.Errorf("read %v bytes, want %v", sizes, want)
 	}
 }
