@@ -49,6 +49,11 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		rng: rand.New(rand.NewPCG(seed, 1)), db: newMemory(), contacts: 70, //nolint:gosec // a repeatable story
 		busy: map[string]bool{}, done: map[string]bool{}, refused: map[string]bool{},
 	}
+	c.db.lag = func() {
+		if c.pick(3) > 0 {
+			time.Sleep(time.Duration(c.pick(1500)) * time.Millisecond) //nolint:forbidigo // the time is faked
+		}
+	}
 	c.ring = newRing(t, 2, c.db)
 	c.list = []domain.Channel{
 		c.channel("c1", waits(time.Second, 2*time.Second, time.Minute)),

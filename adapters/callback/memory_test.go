@@ -19,7 +19,8 @@ type memory struct {
 	rows    map[uuid.UUID]*domain.Delivery
 	repeats map[domain.Position]bool
 	leases  map[int]memoryLease
-	away    bool // the database cannot be reached
+	away    bool   // the database cannot be reached
+	lag     func() // between reading and answering; nil = none
 }
 
 type memoryLease struct {
@@ -64,6 +65,13 @@ func (m *memory) setAway(away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = away
+}
+
+// answerLate runs after the lock is given back.
+func (m *memory) answerLate() {
+	if m.lag != nil {
+		m.lag()
+	}
 }
 
 func (m *memory) reachable() error {
@@ -124,6 +132,7 @@ func (m *memory) lanes(partition int) map[string][]domain.Delivery {
 }
 
 func (m *memory) OpenChannels(_ context.Context, partition int) ([]string, error) {
+	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []string
@@ -136,6 +145,7 @@ func (m *memory) OpenChannels(_ context.Context, partition int) ([]string, error
 }
 
 func (m *memory) ParkedLanes(_ context.Context, partition int, channel string, limit int) ([]string, error) {
+	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []string
@@ -148,6 +158,7 @@ func (m *memory) ParkedLanes(_ context.Context, partition int, channel string, l
 }
 
 func (m *memory) OpenHeads(_ context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
+	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dueOf := func(d domain.Delivery) time.Time {
@@ -181,6 +192,7 @@ func (m *memory) OpenHeads(_ context.Context, partition int, channel string, due
 }
 
 func (m *memory) LaneRows(_ context.Context, names []string, after []int64, limit int) ([]domain.Delivery, error) {
+	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []domain.Delivery
