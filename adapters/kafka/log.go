@@ -60,6 +60,17 @@ func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replicat
 	return nil
 }
 
+// Brokers returns how many brokers the cluster has at the moment.
+func (l *Log) Brokers(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	res, err := l.client.Metadata(ctx, &kafka.MetadataRequest{})
+	if err != nil {
+		return 0, fmt.Errorf("ask for the brokers: %w", err)
+	}
+	return len(res.Brokers), nil
+}
+
 // Partitions returns how many partitions the topic has, or ErrNoTopic.
 func (l *Log) Partitions(ctx context.Context, topic string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
@@ -104,8 +115,26 @@ func (l *Log) OffsetsAt(ctx context.Context, topic string, t time.Time) (map[int
 	return found, nil
 }
 
-// offsets makes one request for all partitions of a topic.
+// offsets asks about all partitions of a topic. While a leader is missing, because
+// the topic is new or a broker is gone, it asks again for as long as ctx and
+// logTimeout allow.
 func (l *Log) offsets(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		offsets, err := l.offsetsOnce(ctx, topic, ask, get)
+		var code kafka.Error
+		if err == nil || errors.Is(err, ErrNoTopic) || errors.As(err, &code) && !code.Temporary() {
+			return offsets, err
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// offsetsOnce makes one request for all partitions of a topic.
+func (l *Log) offsetsOnce(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
 	n, err := l.Partitions(ctx, topic)
 	if err != nil {
 		return nil, err

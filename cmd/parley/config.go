@@ -41,7 +41,7 @@ type settings struct {
 	FilesDir        string        `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions      int           `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
-	Replication     int           `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers named." default:"0"`
+	Replication     int           `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
 }
 
 // nodeConfig is what a node runs on, checked.
@@ -127,14 +127,17 @@ func (c nodeConfig) partitions() int {
 	}
 }
 
-func (c nodeConfig) replication() int {
+// replication is how many copies the topics get when they are made, of a cluster
+// of so many brokers. One that is named and away counts: then making the topics
+// fails, and that is better than too few copies for ever.
+func (c nodeConfig) replication(brokers int) int {
 	switch {
 	case c.Replication > 0:
 		return c.Replication
 	case c.embedded:
 		return 1
 	default:
-		return min(3, len(c.KafkaBrokers))
+		return min(3, max(brokers, len(c.KafkaBrokers)))
 	}
 }
 

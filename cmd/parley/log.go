@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,18 +18,23 @@ const maxRecordBatch = "4194304"
 // openLog makes the topics where they are missing, and the publisher.
 func openLog(ctx context.Context, cfg nodeConfig, reg prometheus.Registerer) (*kafka.Log, *kafka.Publisher, error) {
 	log := kafka.NewLog(cfg.KafkaBrokers)
+	brokers, err := log.Brokers(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("reach the log at %v: %w", cfg.KafkaBrokers, err), log.Close())
+	}
+	replication := cfg.replication(brokers)
 	events := map[string]string{"retention.ms": "-1", "max.message.bytes": maxRecordBatch}
 	channels := map[string]string{"cleanup.policy": "compact", "max.message.bytes": maxRecordBatch}
-	if cfg.replication() >= 3 {
+	if replication >= 3 {
 		events["min.insync.replicas"], channels["min.insync.replicas"] = "2", "2"
 	}
 	if cfg.embedded {
 		channels = map[string]string{"retention.ms": "-1", "max.message.bytes": maxRecordBatch}
 	}
-	if err := log.EnsureTopic(ctx, eventstore.EventsTopic(cfg.TopicPrefix), cfg.partitions(), cfg.replication(), events); err != nil {
+	if err := log.EnsureTopic(ctx, eventstore.EventsTopic(cfg.TopicPrefix), cfg.partitions(), replication, events); err != nil {
 		return nil, nil, fmt.Errorf("make topic %s on %v: %w", eventstore.EventsTopic(cfg.TopicPrefix), cfg.KafkaBrokers, err)
 	}
-	if err := log.EnsureTopic(ctx, eventstore.ChannelsTopic(cfg.TopicPrefix), 1, cfg.replication(), channels); err != nil {
+	if err := log.EnsureTopic(ctx, eventstore.ChannelsTopic(cfg.TopicPrefix), 1, replication, channels); err != nil {
 		return nil, nil, fmt.Errorf("make topic %s on %v: %w", eventstore.ChannelsTopic(cfg.TopicPrefix), cfg.KafkaBrokers, err)
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{

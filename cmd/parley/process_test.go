@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,49 +51,85 @@ func program(env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// onKafka gives the variables that put a Parley of a test on the Kafka that
+// PARLEY_TEST_KAFKA names, with topics and groups of its own; nothing when none is named.
+func onKafka(name string) []string {
+	brokers := os.Getenv("PARLEY_TEST_KAFKA")
+	if brokers == "" {
+		return nil
+	}
+	return []string{"PARLEY_KAFKA_BROKERS=" + brokers, "PARLEY_TOPIC_PREFIX=" + name, "PARLEY_PARTITIONS=4"}
+}
+
 // startProcess runs parley dev on a folder and waits until it says where it is.
+// One that is started again on the folder finds its log again, also on Kafka.
 func startProcess(t testing.TB, dir string, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: program(env, "dev", "--data", dir, "--addr", "127.0.0.1:0"), ended: make(chan error, 1)}
+	env = append(onKafka(filepath.Base(dir)), env...)
+	return startProgram(t, "Ctrl-C stops it.", env, "dev", "--data", dir, "--addr", "127.0.0.1:0")
+}
+
+// startProgram runs a command line of Parley and waits for the line that says
+// that it is up.
+func startProgram(t testing.TB, upLine string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: program(env, args...), Token: testToken, ended: make(chan error, 1)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.cmd.Stderr = p.cmd.Stdout
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	started := make(chan error, 1)
 	up := make(chan struct{})
 	go func() {
-		lines := bufio.NewScanner(out)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			line := lines.Text()
-			p.mu.Lock()
-			p.output.WriteString(line + "\n")
-			p.mu.Unlock()
-			if rest, ok := strings.CutPrefix(line, "Parley is up at "); ok {
-				p.URL, _, _ = strings.Cut(rest, " ")
-			}
-			if rest, ok := strings.CutPrefix(line, "Admin token: "); ok {
-				p.Token = rest
-			}
-			if line == "Ctrl-C stops it." {
-				close(up)
-			}
+		// The child dies with the thread that made it: this one is kept for it.
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
 		}
+		p.read(out, upLine, up)
 		p.ended <- p.cmd.Wait()
 	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(p.kill)
 	select {
 	case <-up:
 		return p
 	case err := <-p.ended:
+		p.ended <- err
 		t.Fatalf("Parley ended at its start: %v\n%s", err, p.printed())
 	case <-time.After(time.Minute):
 		t.Fatalf("Parley is not up after a minute\n%s", p.printed())
 	}
 	return nil
+}
+
+// read keeps what is printed, and closes up at the line that says so.
+func (p *process) read(out io.Reader, upLine string, up chan<- struct{}) {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		p.mu.Lock()
+		p.output.WriteString(line + "\n")
+		p.mu.Unlock()
+		if rest, ok := strings.CutPrefix(line, "Parley is up at "); ok {
+			p.URL, _, _ = strings.Cut(rest, " ")
+		}
+		if rest, ok := strings.CutPrefix(line, "parley serves at "); ok {
+			p.URL = rest
+		}
+		if rest, ok := strings.CutPrefix(line, "Admin token: "); ok {
+			p.Token = rest
+		}
+		if strings.HasPrefix(line, upLine) {
+			close(up)
+		}
+	}
 }
 
 func (p *process) printed() string {

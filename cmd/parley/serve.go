@@ -21,15 +21,16 @@ func (c *serveCommand) Run(ctx context.Context, s streams, cli *commands) error 
 	case c.SecretKey == "":
 		return errors.New("PARLEY_SECRET_KEY is needed: 32 bytes in base64, the same on every node (make one with: openssl rand -base64 32)")
 	}
-	cfg, err := c.check()
-	if err != nil {
-		return err
-	}
-	cfg.logger = cli.logger(s.err)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s (PARLEY_ADDR chooses another address): %w", c.Addr, err)
 	}
+	c.Addr = listener.Addr().String() // port 0 has become a number
+	cfg, err := c.check()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	cfg.logger = cli.logger(s.err)
 	n, err := startNode(ctx, cfg, listener)
 	if err != nil {
 		return errors.Join(err, listener.Close())
