@@ -41,7 +41,7 @@ type node struct {
 	waiter    *projections.Waiter
 	outbound  *callback.Worker
 
-	projecting atomic.Pointer[error] // why the projections do not run yet; points to nil when they do
+	projecting atomic.Pointer[error] // why the projections do not run; points to nil when they do
 	up         chan struct{}         // closed when they run for the first time
 	failed     chan error            // what ends the process
 
@@ -232,6 +232,8 @@ func (n *node) project(ctx context.Context, runtimes []runner) {
 	var all sync.WaitGroup
 	var subscribers []*kafka.Subscriber
 	topic := eventstore.EventsTopic(n.cfg.TopicPrefix)
+	var none error
+	n.projecting.Store(&none)
 	for _, r := range runtimes {
 		subscriber, msgs, err := n.subscribe(ctx, topic, r)
 		if err != nil {
@@ -241,8 +243,6 @@ func (n *node) project(ctx context.Context, runtimes []runner) {
 		subscribers = append(subscribers, subscriber)
 		all.Go(func() { r.runtime.Run(ctx, msgs) })
 	}
-	var none error
-	n.projecting.Store(&none)
 	close(n.up)
 	<-ctx.Done()
 	var closing sync.WaitGroup
@@ -267,6 +267,12 @@ func (n *node) subscribe(ctx context.Context, topic string, r runner) (*kafka.Su
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: n.cfg.KafkaBrokers, Group: group, Pipelined: true, MaxInFlight: 4096,
 		Assigned: r.runtime.Assigned, Revoked: r.runtime.Revoked,
+		// Records that are gone are for a human to look after; /readyz says so until
+		// the next start. Ingest goes on.
+		Stopped: func(topic string, partition int, err error) {
+			err = fmt.Errorf("projection %s stands still in partition %d of %s: %w", r.name, partition, topic, err)
+			n.projecting.Store(&err)
+		},
 		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"reader": r.name}, n.metrics), Logger: n.cfg.logger,
 	})
 	if err != nil {
