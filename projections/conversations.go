@@ -58,6 +58,20 @@ func (Conversations) Apply(ctx context.Context, tx pgx.Tx, partition int, events
 type threadRows struct {
 	thread *domain.Thread
 	stored map[uuid.UUID]struct{} // ids of contacts, conversations and messages; they never meet
+	// episodes are what the conversations' rows say that most messages leave as it is.
+	episodes map[uuid.UUID]episode
+}
+
+// episode is what changes about a conversation when it is opened, assigned or closed.
+type episode struct {
+	number  int
+	status  domain.ConversationStatus
+	handler domain.Handler
+	agent   string
+}
+
+func episodeOf(c *domain.Conversation) episode {
+	return episode{c.Episode, c.Status, c.Handler, c.AgentID}
 }
 
 // sendBatch runs the statements that were queued, if any, in one round trip.

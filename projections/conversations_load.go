@@ -20,7 +20,10 @@ const planByIndex = `select set_config('enable_seqscan', 'off', true), set_confi
 const (
 	selectContacts = `select ` + contactColumns + ` from contacts where id = any($1)`
 
-	selectConversations = `select ` + conversationColumns + ` from conversations where id = any($1)`
+	// What can change, and so has to be known to be changed.
+	selectConversations = `select id, status, episode, handler, agent_id, messages, last_message_id, last_text,
+			last_message_at, opened_at, closed_at, close_reason, updated_at
+		from conversations where id = any($1)`
 
 	messageState = `m.id, m.conversation_id, m.partition, m."offset", m.direction, m.kind, m.external_id,
 		m.status, m.reason, m.status_history`
@@ -41,7 +44,7 @@ const (
 
 // loadThread reads what a batch touches, in one round trip.
 func loadThread(ctx context.Context, tx pgx.Tx, n domain.Needs) (*threadRows, error) {
-	rows := &threadRows{thread: domain.NewThread(), stored: map[uuid.UUID]struct{}{}}
+	rows := &threadRows{thread: domain.NewThread(), stored: map[uuid.UUID]struct{}{}, episodes: map[uuid.UUID]episode{}}
 	b := &pgx.Batch{}
 	b.Queue(planByIndex)
 	if len(n.Contacts) > 0 {
@@ -87,11 +90,14 @@ func (t *threadRows) loadContact(row pgx.CollectableRow) error {
 
 func (t *threadRows) loadConversation(row pgx.CollectableRow) error {
 	c := &domain.Conversation{}
-	if err := scanConversation(row, c); err != nil {
-		return err
+	err := row.Scan(raw(&c.ID), &c.Status, &c.Episode, &c.Handler, &c.AgentID, &c.Messages, raw(&c.LastMessage), &c.LastText,
+		&c.LastMessageAt, &c.OpenedAt, &c.ClosedAt, &c.CloseReason, &c.UpdatedAt)
+	if err != nil {
+		return fmt.Errorf("read a conversation: %w", err)
 	}
 	t.thread.Conversations[c.ID] = c
 	t.stored[c.ID] = struct{}{}
+	t.episodes[c.ID] = episodeOf(c)
 	return nil
 }
 

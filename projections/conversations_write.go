@@ -27,20 +27,27 @@ const (
 		where c.id = n.id`
 
 	insertConversations = `insert into conversations (id, account, channel_id, contact_id, contact_ref, created_at,
-			status, episode, handler, agent_id, messages, last_message_id, last_text, last_message_at,
-			opened_at, closed_at, close_reason, updated_at)
+			messages, last_message_id, last_text, last_message_at, updated_at,
+			status, episode, handler, agent_id, opened_at, closed_at, close_reason)
 		select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[],
-			$7::text[], $8::int[], $9::text[], $10::text[], $11::int[], $12::uuid[], $13::text[], $14::timestamptz[],
-			$15::timestamptz[], $16::timestamptz[], $17::text[], $18::timestamptz[])`
+			$7::int[], $8::uuid[], $9::text[], $10::timestamptz[], $11::timestamptz[],
+			$12::text[], $13::int[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], $18::text[])`
 
-	updateConversations = `update conversations c set status = n.status, episode = n.episode, handler = n.handler,
-			agent_id = n.agent_id, messages = n.messages, last_message_id = n.last_message_id, last_text = n.last_text,
-			last_message_at = n.last_message_at, opened_at = n.opened_at, closed_at = n.closed_at,
-			close_reason = n.close_reason, updated_at = n.updated_at
-		from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::uuid[], $8::text[],
-				$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::timestamptz[])
-			n (id, status, episode, handler, agent_id, messages, last_message_id, last_text,
-				last_message_at, opened_at, closed_at, close_reason, updated_at)
+	updateConversations = `update conversations c set messages = n.messages, last_message_id = n.last_message_id,
+			last_text = n.last_text, last_message_at = n.last_message_at, updated_at = n.updated_at,
+			status = n.status, episode = n.episode, handler = n.handler, agent_id = n.agent_id,
+			opened_at = n.opened_at, closed_at = n.closed_at, close_reason = n.close_reason
+		from unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+				$7::text[], $8::int[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[])
+			n (id, messages, last_message_id, last_text, last_message_at, updated_at,
+				status, episode, handler, agent_id, opened_at, closed_at, close_reason)
+		where c.id = n.id`
+
+	// The ordinary case: messages within an episode.
+	continueConversations = `update conversations c set messages = n.messages, last_message_id = n.last_message_id,
+			last_text = n.last_text, last_message_at = n.last_message_at, updated_at = n.updated_at
+		from unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+			n (id, messages, last_message_id, last_text, last_message_at, updated_at)
 		where c.id = n.id`
 
 	insertMessages = `insert into messages (id, conversation_id, account, channel_id, partition, "offset", direction, kind,
@@ -127,38 +134,52 @@ func (t *threadRows) writeContacts(b *pgx.Batch) error {
 
 func (t *threadRows) writeConversations(b *pgx.Batch) {
 	type row = *domain.Conversation
-	// The columns that change, in the order of both statements.
+	// The columns that change, in the order of the statements.
+	talk := func(rows []row) []any {
+		return []any{
+			column(rows, func(c row) int32 { return int32(c.Messages) }),
+			column(rows, func(c row) [16]byte { return c.LastMessage }),
+			column(rows, func(c row) string { return c.LastText }),
+			column(rows, func(c row) time.Time { return c.LastMessageAt }),
+			column(rows, func(c row) time.Time { return c.UpdatedAt }),
+		}
+	}
 	state := func(rows []row) []any {
 		return []any{
 			column(rows, func(c row) string { return string(c.Status) }),
 			column(rows, func(c row) int32 { return int32(c.Episode) }),
 			column(rows, func(c row) string { return string(c.Handler) }),
 			column(rows, func(c row) string { return c.AgentID }),
-			column(rows, func(c row) int32 { return int32(c.Messages) }),
-			column(rows, func(c row) [16]byte { return c.LastMessage }),
-			column(rows, func(c row) string { return c.LastText }),
-			column(rows, func(c row) time.Time { return c.LastMessageAt }),
 			column(rows, func(c row) time.Time { return c.OpenedAt }),
 			column(rows, func(c row) *time.Time { return c.ClosedAt }),
 			column(rows, func(c row) string { return string(c.CloseReason) }),
-			column(rows, func(c row) time.Time { return c.UpdatedAt }),
 		}
 	}
-	added, changed := split(t, t.thread.DirtyConversations, t.thread.Conversations)
+	id := func(c row) [16]byte { return c.ID }
+	added, stored := split(t, t.thread.DirtyConversations, t.thread.Conversations)
+	var continued, changed []row
+	for _, c := range stored {
+		if episodeOf(c) == t.episodes[c.ID] {
+			continued = append(continued, c)
+		} else {
+			changed = append(changed, c)
+		}
+	}
 	if len(added) > 0 {
-		b.Queue(insertConversations, append([]any{
-			column(added, func(c row) [16]byte { return c.ID }),
+		b.Queue(insertConversations, slices.Concat([]any{
+			column(added, id),
 			column(added, func(c row) string { return c.Account }),
 			column(added, func(c row) string { return c.Channel }),
 			column(added, func(c row) [16]byte { return c.ContactID }),
 			column(added, func(c row) string { return c.ContactRef }),
 			column(added, func(c row) time.Time { return c.CreatedAt }),
-		}, state(added)...)...)
+		}, talk(added), state(added))...)
+	}
+	if len(continued) > 0 {
+		b.Queue(continueConversations, slices.Concat([]any{column(continued, id)}, talk(continued))...)
 	}
 	if len(changed) > 0 {
-		b.Queue(updateConversations, append([]any{
-			column(changed, func(c row) [16]byte { return c.ID }),
-		}, state(changed)...)...)
+		b.Queue(updateConversations, slices.Concat([]any{column(changed, id)}, talk(changed), state(changed))...)
 	}
 }
 
