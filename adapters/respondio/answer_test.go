@@ -21,6 +21,7 @@ func TestOutcome(t *testing.T) {
 	}{
 		{"id", is(200, `{"mId":"s1"}`), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: "s1"}},
 		{"id as number", is(200, ` {"mId":123456789012345678} `), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: "123456789012345678"}},
+		{"id as fraction", is(200, `{"mId":1.50}`), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: "1.50"}},
 		{"id, created", is(201, `{"status":"accepted_with_error","mId":"z","note":"a\u0000"}`), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: "z"}},
 		{"id, misspelt", is(200, `{"mld":"s1"}`), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: "s1"}},
 		{"id, long", is(200, `{"mId":"`+long+`"}`), domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, ExternalID: long[:2*255]}},

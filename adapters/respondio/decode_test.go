@@ -104,6 +104,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"email too long", known(`{"email":"` + a(51) + `"}`), domain.CodeInvalid, "contact.email must be at most 50 characters"},
 		{"phone too long", known(`{"phone":"` + a(19) + `"}`), domain.CodeInvalid, "contact.phone must be at most 18 characters"},
 		{"timezone", known(`{"timezone":"24.5"}`), domain.CodeInvalid, "contact.timezone must be a number from -24 to 24"},
+		{"timezone far west", known(`{"timezone":-24.5}`), domain.CodeInvalid, "contact.timezone must be a number from -24 to 24"},
 		{"timezone an object", known(`{"timezone":{}}`), domain.CodeInvalid, "contact.timezone must be a number from -24 to 24"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
