@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -18,6 +17,8 @@ type guard struct {
 	metrics *metrics
 	log     *slog.Logger
 	maxBody int64
+
+	bodyTimeout time.Duration // for a whole body to come in
 }
 
 // streams tells whether a request may last: it has no deadline of its own and
@@ -56,18 +57,14 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(res, r)
 }
 
-// bound limits the size of the body and the time it takes to come in. The
-// deadline is lifted at the body's end: net/http goes on reading to notice a
-// caller who leaves, and a deadline that passes then would look like one.
+// bound limits the size of the body and the time it takes to come in. net/http
+// lifts the deadline at the body's end, so it does not bound the answer.
 func (g *guard) bound(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	conn := http.NewResponseController(w)
-	// Writers without deadlines exist only in tests.
-	if conn.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		r.Body = &timedBody{ReadCloser: r.Body, conn: conn}
-	}
+	// Writers that know no deadline exist only in tests.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.bodyTimeout))
 	r.Body = http.MaxBytesReader(w, r.Body, g.maxBody)
 }
 
@@ -93,21 +90,4 @@ func (g *guard) miss(w *response, r *http.Request) {
 		return
 	}
 	w.tell(newProblem(w.missed, domain.CodeNotFound, "There is nothing at this address; /docs lists what there is."))
-}
-
-// timedBody lifts the read deadline when the body is at its end.
-type timedBody struct {
-	io.ReadCloser
-	conn *http.ResponseController
-}
-
-// Read reads from the body.
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && b.conn != nil {
-		// It was possible to set one, so it is possible to lift it.
-		_ = b.conn.SetReadDeadline(time.Time{})
-		b.conn = nil
-	}
-	return n, err
 }

@@ -49,6 +49,11 @@ func TestChannelSettings(t *testing.T) {
 			t.Errorf("%.90s: %s", c.body, a.body)
 		}
 	}
+	for _, body := range []string{body("Shop", `a\u0000`), `{"na\u0000me":1}`, `{"delivery":{"schedule":["\u0000"]}}`} {
+		if a := w.call(adminToken, "POST", "/v1/channels", body).want(400); !strings.Contains(string(a.body), "U+0000") {
+			t.Errorf("%s: %s", body, a.body)
+		}
+	}
 	if len(w.channels) != 0 {
 		t.Fatalf("%d channels were made", len(w.channels))
 	}
@@ -192,6 +197,12 @@ func TestIdempotencyKey(t *testing.T) {
 	if other := w.call(agentToken, "POST", path, `{"type":"text","text":"a"}`).want(202); other.field("id") == m1.field("id") {
 		t.Error("a message without a key has the id of another")
 	}
+
+	// An answer opens only for the account and the key that it was sealed for.
+	stored := w.claims[domain.DefaultAccount+"\x00k1"]
+	w.claims["other\x00k1"], w.claims[domain.DefaultAccount+"\x00k2"] = stored, stored
+	w.call(otherToken, "POST", "/v1/channels", body, keyHeader, "k1").want(500)
+	w.call(adminToken, "POST", "/v1/channels", body, keyHeader, "k2").want(500)
 
 	// What did nothing is not kept.
 	w.call(agentToken, "POST", path, `{"type":"text"}`, keyHeader, "bad").want(400)

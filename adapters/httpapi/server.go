@@ -74,7 +74,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Grace = DefaultGrace
 	}
 	s := &Server{mux: http.NewServeMux(), log: cfg.Logger, grace: cfg.Grace}
-	s.guard = &guard{next: s.mux, metrics: m, log: cfg.Logger, maxBody: cfg.MaxBody}
+	s.guard = &guard{next: s.mux, metrics: m, log: cfg.Logger, maxBody: cfg.MaxBody, bodyTimeout: bodyTimeout}
 
 	s.mux.HandleFunc("GET /healthz", alive)
 	s.mux.Handle("GET /readyz", &readiness{checks: cfg.Checks, stopping: &s.stopping})

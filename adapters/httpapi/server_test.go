@@ -280,6 +280,9 @@ func TestGracefulStop(t *testing.T) {
 	go func() { stopping <- stop() }()
 	for !s.stopping.Load() { // set before anything is cut
 		if _, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), time.Second); err != nil {
+			if !s.stopping.Load() {
+				t.Error("connections are refused before /readyz says so")
+			}
 			break
 		}
 	}
@@ -309,37 +312,44 @@ func TestGracefulStop(t *testing.T) {
 	<-ended
 }
 
-// Ensure a handler that takes longer than its body's deadline is not taken for a
-// caller who has gone, and that connections are used again.
-func TestBodyDeadlineEndsWithTheBody(t *testing.T) {
+// Ensure a body that does not come in ends, and that a handler which takes longer
+// than its body might have is not taken for a caller who has gone.
+func TestBodyDeadline(t *testing.T) {
 	t.Parallel()
-	deadline := make(chan error, 1)
-	s, _ := newServer(t, io.Discard, doorFunc{"/wait", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := io.ReadAll(r.Body); err != nil {
-			deadline <- err
-			return
+	const limit = 50 * time.Millisecond
+	read := make(chan error, 1)
+	s, _ := newServer(t, io.Discard, doorFunc{"/", func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		if err == nil {
+			select { // longer than the body's deadline
+			case <-r.Context().Done():
+				err = r.Context().Err()
+			case <-time.After(3 * limit):
+			}
 		}
-		// As if the body's deadline had passed by now.
-		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
-			deadline <- err
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			deadline <- r.Context().Err()
-		case <-time.After(50 * time.Millisecond):
-			deadline <- nil
-		}
+		read <- err
 	}})
+	s.guard.bodyTimeout = limit
 	url, _ := serve(t, s)
-	for range 2 {
-		res, err := http.Post(url+"/wait", "text/plain", strings.NewReader("x"))
-		if err != nil {
+	for range 2 { // the connection is used again
+		res, err := http.Post(url+"/x", "text/plain", strings.NewReader("all of it"))
+		if err := errors.Join(err, <-read); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(res.Body.Close(), <-deadline); err != nil {
+		if err := res.Body.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a body that stops half way: %v", err)
 	}
 }
 

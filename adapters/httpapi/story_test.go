@@ -68,23 +68,23 @@ func TestStory(t *testing.T) {
 	if m := w.call(readerToken, "GET", "/v1/messages/"+sent.field("id"), "").want(200); m.field("status") != "failed" || m.field("status_reason") != "blocked" {
 		t.Errorf("failed message: %s", m.body)
 	}
-	again := w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/redrive", "").want(202)
+	again := w.settled(w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/redrive", "").want(202))
 	if again.field("state") != "pending" || again.header.Get("Parley-Position") == "" {
 		t.Errorf("redriven: %s", again.body)
 	}
 	w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/redrive", "").want(409)
 	w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/drop", "").want(409)
 	w.fail(sent.field("id"))
-	if dropped := w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/drop", "").want(202); dropped.field("state") != "dropped" {
+	if dropped := w.settled(w.call(adminToken, "POST", "/v1/deliveries/"+delivery+"/drop", "").want(202)); dropped.field("state") != "dropped" {
 		t.Errorf("dropped: %s", dropped.body)
 	}
 
-	assigned := w.call(agentToken, "POST", "/v1/conversations/"+conversation+"/assign", `{"to":"agent","agent_id":"a-7"}`).want(202)
+	assigned := w.settled(w.call(agentToken, "POST", "/v1/conversations/"+conversation+"/assign", `{"to":"agent","agent_id":"a-7"}`).want(202))
 	if assigned.field("handler", "type") != "agent" || assigned.field("handler", "agent_id") != "a-7" {
 		t.Errorf("assigned: %s", assigned.body)
 	}
 	w.call(agentToken, "POST", "/v1/conversations/"+conversation+"/assign", `{"to":"agent"}`).want(400)
-	closed := w.call(agentToken, "POST", "/v1/conversations/"+conversation+"/close", "").want(202)
+	closed := w.settled(w.call(agentToken, "POST", "/v1/conversations/"+conversation+"/close", "").want(202))
 	if closed.field("status") != "closed" || closed.field("closed_at") == "<none>" || closed.header.Get("Parley-Position") == "" {
 		t.Errorf("closed: %s", closed.body)
 	}

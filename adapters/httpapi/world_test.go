@@ -55,6 +55,7 @@ type world struct {
 	readErr   error                       // of the next reads
 	freshErr  func(context.Context) error // of waits for freshness
 	reached   domain.Position             // positions up to this one are applied
+	waited    []domain.Position           // positions that were waited for
 	exportErr error                       // after the last line
 	exporting func()                      // at the start of an export
 	probe     func(domain.Channel) (domain.Outcome, error)
@@ -193,6 +194,17 @@ func (a answer) field(path ...any) string {
 		return "<none>"
 	}
 	return fmt.Sprint(v)
+}
+
+// settled checks that an answer was held until its own event was applied.
+func (w *world) settled(a answer) answer {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.waited); n == 0 || formatPosition(w.waited[n-1]) != a.header.Get(positionHeader) {
+		w.t.Errorf("waited for %v, appended at %s", w.waited, a.header.Get(positionHeader))
+	}
+	return a
 }
 
 // makeChannel makes a channel over HTTP and gives its id.
@@ -495,6 +507,9 @@ func (w *world) Fresh(ctx context.Context, _ string) error { return w.freshErr(c
 
 // Reached implements freshness.
 func (w *world) Reached(ctx context.Context, _ string, p domain.Position) error {
+	w.mu.Lock()
+	w.waited = append(w.waited, p)
+	w.mu.Unlock()
 	if p.Offset <= w.reached.Offset {
 		return nil
 	}
