@@ -59,6 +59,15 @@ const (
 			n (id, conversation_id, account, channel_id, "offset", direction, kind,
 				content, author, sent_at, recorded_at, external_id, status, reason, status_history)`
 
+	// The ordinary case: what a contact says has no fate.
+	insertReceived = `insert into messages (id, conversation_id, account, channel_id, partition, "offset", direction, kind,
+			content, author, sent_at, recorded_at, external_id, status, reason, status_history)
+		select id, conversation_id, account, channel_id, $1, "offset", 'in', 'message',
+			content, '', sent_at, recorded_at, external_id, 'delivered', '', '[]'
+		from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::jsonb[],
+				$8::timestamptz[], $9::timestamptz[], $10::text[])
+			n (id, conversation_id, account, channel_id, "offset", content, sent_at, recorded_at, external_id)`
+
 	updateMessages = `update messages m set external_id = n.external_id, status = n.status, reason = n.reason,
 			status_history = n.status_history
 		from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
@@ -98,34 +107,35 @@ func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expire
 }
 
 func (t *threadRows) writeContacts(b *pgx.Batch) error {
-	profiles := map[uuid.UUID]json.RawMessage{}
-	for id := range t.thread.DirtyContacts {
-		profile, err := json.Marshal(t.thread.Contacts[id].Profile)
-		if err != nil {
-			return fmt.Errorf("encode the profile of contact %s: %w", id, err)
-		}
-		profiles[id] = profile
-	}
 	type row = *domain.Contact
-	profile := func(c row) json.RawMessage { return profiles[c.ID] }
+	id := func(c row) [16]byte { return c.ID }
+	profile := func(c row) any { return c.Profile }
 	updated := func(c row) time.Time { return c.UpdatedAt }
 
 	added, changed := split(t, t.thread.DirtyContacts, t.thread.Contacts)
 	if len(added) > 0 {
+		profiles, err := encoded(added, profile)
+		if err != nil {
+			return fmt.Errorf("encode profiles: %w", err)
+		}
 		b.Queue(insertContacts,
-			column(added, func(c row) [16]byte { return c.ID }),
+			column(added, id),
 			column(added, func(c row) string { return c.Account }),
 			column(added, func(c row) string { return c.Channel }),
 			column(added, func(c row) string { return c.Ref }),
-			column(added, profile),
+			profiles,
 			column(added, row.DisplayName),
 			column(added, func(c row) time.Time { return c.CreatedAt }),
 			column(added, updated))
 	}
 	if len(changed) > 0 {
+		profiles, err := encoded(changed, profile)
+		if err != nil {
+			return fmt.Errorf("encode profiles: %w", err)
+		}
 		b.Queue(updateContacts,
-			column(changed, func(c row) [16]byte { return c.ID }),
-			column(changed, profile),
+			column(changed, id),
+			profiles,
 			column(changed, row.DisplayName),
 			column(changed, updated))
 	}
@@ -185,71 +195,88 @@ func (t *threadRows) writeConversations(b *pgx.Batch) {
 
 func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
 	type row = *domain.Message
-	histories := map[uuid.UUID]json.RawMessage{}
-	for id := range t.thread.DirtyMessages {
-		if m := t.thread.Messages[id]; len(m.History) > 0 {
-			history, err := json.Marshal(m.History)
-			if err != nil {
-				return fmt.Errorf("encode the history of message %s: %w", id, err)
-			}
-			histories[id] = history
-		}
-	}
-	empty := json.RawMessage("[]")
-	// The columns that change, in the order of both statements.
-	state := func(rows []row) []any {
-		return []any{
-			column(rows, func(m row) string { return m.ExternalID }),
-			column(rows, func(m row) string { return string(m.Status) }),
-			column(rows, func(m row) string { return m.Reason }),
-			column(rows, func(m row) json.RawMessage {
-				if h, ok := histories[m.ID]; ok {
-					return h
-				}
-				return empty
-			}),
-		}
-	}
 	added, changed := split(t, t.thread.DirtyMessages, t.thread.Messages)
-	if len(added) > 0 {
-		contents := make([]json.RawMessage, len(added))
-		for i, m := range added {
-			content, err := json.Marshal(m.Content)
-			if err != nil {
-				return fmt.Errorf("encode message %s: %w", m.ID, err)
-			}
-			contents[i] = content
+	var received, outgoing []row
+	for _, m := range added {
+		if m.Direction == domain.In {
+			received = append(received, m)
+		} else {
+			outgoing = append(outgoing, m)
 		}
-		b.Queue(insertMessages, append([]any{
+	}
+	id := func(m row) [16]byte { return m.ID }
+	external := func(m row) string { return m.ExternalID }
+	if len(received) > 0 {
+		contents, err := encoded(received, func(m row) any { return m.Content })
+		if err != nil {
+			return fmt.Errorf("encode what messages say: %w", err)
+		}
+		b.Queue(insertReceived,
 			partition,
-			column(added, func(m row) [16]byte { return m.ID }),
-			column(added, func(m row) [16]byte { return m.Conversation }),
-			column(added, func(m row) string { return m.Account }),
-			column(added, func(m row) string { return m.Channel }),
-			column(added, func(m row) int64 { return m.Position.Offset }),
-			column(added, func(m row) string { return string(m.Direction) }),
-			column(added, func(m row) string { return string(m.Kind) }),
+			column(received, id),
+			column(received, func(m row) [16]byte { return m.Conversation }),
+			column(received, func(m row) string { return m.Account }),
+			column(received, func(m row) string { return m.Channel }),
+			column(received, func(m row) int64 { return m.Position.Offset }),
 			contents,
-			column(added, func(m row) string { return m.Author }),
-			column(added, func(m row) time.Time { return m.SentAt }),
-			column(added, func(m row) time.Time { return m.RecordedAt }),
-		}, state(added)...)...)
+			column(received, func(m row) time.Time { return m.SentAt }),
+			column(received, func(m row) time.Time { return m.RecordedAt }),
+			column(received, external))
+	}
+	if len(outgoing) > 0 {
+		contents, err := encoded(outgoing, func(m row) any { return m.Content })
+		if err != nil {
+			return fmt.Errorf("encode what messages say: %w", err)
+		}
+		histories, err := encoded(outgoing, func(m row) any { return m.History })
+		if err != nil {
+			return fmt.Errorf("encode the history of messages: %w", err)
+		}
+		b.Queue(insertMessages,
+			partition,
+			column(outgoing, id),
+			column(outgoing, func(m row) [16]byte { return m.Conversation }),
+			column(outgoing, func(m row) string { return m.Account }),
+			column(outgoing, func(m row) string { return m.Channel }),
+			column(outgoing, func(m row) int64 { return m.Position.Offset }),
+			column(outgoing, func(m row) string { return string(m.Direction) }),
+			column(outgoing, func(m row) string { return string(m.Kind) }),
+			contents,
+			column(outgoing, func(m row) string { return m.Author }),
+			column(outgoing, func(m row) time.Time { return m.SentAt }),
+			column(outgoing, func(m row) time.Time { return m.RecordedAt }),
+			column(outgoing, external),
+			column(outgoing, func(m row) string { return string(m.Status) }),
+			column(outgoing, func(m row) string { return m.Reason }),
+			histories)
 	}
 	if len(changed) > 0 {
-		b.Queue(updateMessages, append([]any{
-			column(changed, func(m row) [16]byte { return m.ID }),
-		}, state(changed)...)...)
+		histories, err := encoded(changed, func(m row) any { return m.History })
+		if err != nil {
+			return fmt.Errorf("encode the history of messages: %w", err)
+		}
+		b.Queue(updateMessages,
+			column(changed, id),
+			column(changed, external),
+			column(changed, func(m row) string { return string(m.Status) }),
+			column(changed, func(m row) string { return m.Reason }),
+			histories)
 	}
-	var deleted [][16]byte
-	for _, id := range sorted(t.thread.DeletedMessages) {
+	t.deleteMessages(b)
+	return nil
+}
+
+// deleteMessages removes echoes that turned out to be platform sends.
+func (t *threadRows) deleteMessages(b *pgx.Batch) {
+	gone := map[uuid.UUID]struct{}{}
+	for id := range t.thread.DeletedMessages {
 		if _, ok := t.stored[id]; ok { // else it came and went within the batch
-			deleted = append(deleted, id)
+			gone[id] = struct{}{}
 		}
 	}
-	if len(deleted) > 0 {
-		b.Queue(deleteMessages, deleted)
+	if len(gone) > 0 {
+		b.Queue(deleteMessages, keysOf(gone))
 	}
-	return nil
 }
 
 func (t *threadRows) writeEarly(b *pgx.Batch, partition int) {
@@ -294,6 +321,19 @@ func column[T, V any](rows []T, of func(T) V) []V {
 		values[i] = of(r)
 	}
 	return values
+}
+
+// encoded makes a parameter of JSON values.
+func encoded[T any](rows []T, of func(T) any) ([]json.RawMessage, error) {
+	values := make([]json.RawMessage, len(rows))
+	for i, r := range rows {
+		value, err := json.Marshal(of(r))
+		if err != nil {
+			return nil, err
+		}
+		values[i] = value
+	}
+	return values, nil
 }
 
 func sorted(ids map[uuid.UUID]struct{}) []uuid.UUID {
