@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -158,4 +159,85 @@ func TestConversations_doubledRecordsChangeNothing(t *testing.T) {
 			t.Fatalf("doubled records changed rows (-once +twice):\n%s", diff)
 		}
 	})
+}
+
+// Ensure that early receipts go away when they can meet no message any more.
+func TestConversations_earlyReceiptsExpire(t *testing.T) {
+	t.Parallel()
+	pool, ch := database(t), theChannels()[0]
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	at := func(offset int64, e domain.Event) domain.Recorded {
+		return domain.Recorded{Event: e, Position: domain.Position{Partition: partition, Offset: offset}}
+	}
+	left := func() int { return len(dump(t, pool)["early_receipts"]) }
+
+	mustProject(t, pool, at(0, ch.Receipt("+15550100", "x1", domain.StatusRead, "", now, now)))
+	if n := left(); n != 1 {
+		t.Fatalf("%d early receipts are kept, want 1", n)
+	}
+	now = now.Add(time.Hour)
+	mustProject(t, pool, at(1, ch.Receipt("+15550101", "x1", domain.StatusRead, "", now, now)))
+	if n := left(); n != 2 {
+		t.Fatalf("%d early receipts are kept, want 2", n)
+	}
+	now = now.Add(time.Second)
+	mustProject(t, pool, at(2, ch.Receipt("+15550101", "x2", domain.StatusRead, "", now, now)))
+	if n := left(); n != 2 {
+		t.Fatalf("%d early receipts are kept, want 2", n)
+	}
+	mustProject(t, pool, at(3, ch.Echo("+15550101", "x1", now, domain.Content{Type: domain.ContentText, Text: "yes"}, nil, now)))
+	if n := left(); n != 1 {
+		t.Fatalf("%d early receipts are kept after the message came, want 1", n)
+	}
+}
+
+// Ensure that a contact keeps their profile when a further conversation of
+// theirs begins and tells nothing about them.
+func TestConversations_contactOfSeveral(t *testing.T) {
+	t.Parallel()
+	pool, ch := database(t), theChannels()[0]
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	content := domain.Content{Type: domain.ContentText, Text: "hello"}
+	first := ch.Receive("+15550100", "m1", now, content, &domain.Profile{FirstName: "Ada"}, now)
+	second := ch.Receive("+15550100", "m2", now, content, nil, now)
+	said := second.Data.(domain.MessageReceived)
+	said.ConversationID = domain.DeriveID("test", "another")
+	second.Data = said
+
+	mustProject(t, pool, domain.Recorded{Event: first, Position: domain.Position{Partition: partition, Offset: 0}})
+	want := dump(t, pool)["contacts"]
+	mustProject(t, pool, domain.Recorded{Event: second, Position: domain.Position{Partition: partition, Offset: 1}})
+	got := dump(t, pool)
+	if diff := cmp.Diff(want, got["contacts"]); diff != "" {
+		t.Errorf("the contact (-before +after):\n%s", diff)
+	}
+	if n := len(got["conversations"]); n != 2 {
+		t.Errorf("%d conversations, want 2", n)
+	}
+}
+
+// Ensure that a transaction that is rolled back has left nothing behind.
+func TestConversations_rolledBack(t *testing.T) {
+	t.Parallel()
+	pool, ch := database(t), theChannels()[0]
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	said := domain.Recorded{
+		Event: ch.Receive("+15550100", "m1", now, domain.Content{Type: domain.ContentText, Text: "hello"}, nil, now),
+	}
+	died := errors.New("died")
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		if err := (projections.Conversations{}).Apply(t.Context(), tx, partition, []domain.Recorded{said}); err != nil {
+			return err
+		}
+		return died
+	})
+	if !errors.Is(err, died) {
+		t.Fatal(err)
+	}
+	for table, rows := range dump(t, pool) {
+		if len(rows) > 0 {
+			t.Errorf("%s has %d rows", table, len(rows))
+		}
+	}
+	mustProject(t, pool, said)
 }
