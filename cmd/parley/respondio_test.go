@@ -2,17 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,7 +19,7 @@ import (
 // from the platform API. Every case has channels of its own.
 //
 // The cases that measure time run alone, before all others.
-func TestRespondIO(t *testing.T) {
+func TestRespondIO(t *testing.T) { //nolint:tparallel // the cases that measure time have the machine for themselves
 	s := &respondSuite{
 		parley: startParley(t, callbackTimeout(respondTimeout)), dialect: "respondio",
 		client: &http.Client{
@@ -80,7 +75,7 @@ type answered struct {
 // do makes a request. headers are set as they are spelt.
 func (s *respondSuite) do(t *testing.T, method, path string, headers map[string]string, body string) answered {
 	t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), method, s.parley.URL+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, s.parley.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,232 +319,4 @@ func (c *respondChannel) contacts(t *testing.T) map[string]object {
 		t.Errorf("a contact is there twice: %v", list.Data)
 	}
 	return byRef
-}
-
-// respondMessage is a message as the platform API shows it.
-type respondMessage struct {
-	ID         string `json:"id"`
-	Direction  string `json:"direction"`
-	Kind       string `json:"kind"`
-	Type       string `json:"type"`
-	Text       string `json:"text"`
-	Attachment struct {
-		Type        string `json:"type"`
-		URL         string `json:"url"`
-		MimeType    string `json:"mimeType"`
-		FileName    string `json:"fileName"`
-		Description string `json:"description"`
-	} `json:"attachment"`
-	Latitude   float64  `json:"latitude"`
-	Longitude  float64  `json:"longitude"`
-	Address    string   `json:"address"`
-	Title      string   `json:"title"`
-	Replies    []string `json:"replies"`
-	ExternalID string   `json:"external_id"`
-	Status     string   `json:"status"`
-	Reason     string   `json:"status_reason"`
-	History    []struct {
-		Value     string    `json:"value"`
-		Timestamp time.Time `json:"timestamp"`
-		Message   string    `json:"message"`
-	} `json:"status_history"`
-	Author    string    `json:"author"`
-	CreatedAt time.Time `json:"created_at"`
-}
-
-// messages gives the messages of a contact, oldest first.
-func (c *respondChannel) messages(t *testing.T, contact string) []respondMessage {
-	t.Helper()
-	id := c.conversation(t, contact)
-	if id == "" {
-		return nil
-	}
-	var list struct {
-		Data []respondMessage `json:"data"`
-	}
-	c.suite.read(t, "/v1/conversations/"+id+"/messages?limit=200", &list)
-	return list.Data
-}
-
-// conversation gives the id of a contact's conversation, "" without one.
-func (c *respondChannel) conversation(t *testing.T, contact string) string {
-	t.Helper()
-	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	c.suite.read(t, "/v1/conversations?channel="+c.id+"&contact="+url.QueryEscape(contact), &list)
-	if len(list.Data) == 0 {
-		return ""
-	}
-	if len(list.Data) > 1 {
-		t.Fatalf("%s has %d conversations", contact, len(list.Data))
-	}
-	return list.Data[0].ID
-}
-
-// sends has the platform send content to a contact and gives the message's id.
-func (c *respondChannel) sends(t *testing.T, contact string, content object) string {
-	t.Helper()
-	got := c.send(t, contact, content)
-	var m respondMessage
-	if err := json.Unmarshal(got.raw, &m); err != nil || got.status != http.StatusAccepted {
-		t.Fatalf("send %.200s: %d %s", encode(t, content), got.status, got.raw)
-	}
-	return m.ID
-}
-
-func (c *respondChannel) send(t *testing.T, contact string, content object) answered {
-	t.Helper()
-	content = maps.Clone(content)
-	content["contact_ref"] = contact
-	return c.suite.api(t, http.MethodPost, "/v1/channels/"+c.id+"/messages", content)
-}
-
-// written is a text to send.
-func written(text string) object { return object{"type": "text", "text": text} }
-
-// message gives a message of a contact as it is now.
-func (c *respondChannel) message(t *testing.T, contact, id string) respondMessage {
-	t.Helper()
-	for _, m := range c.messages(t, contact) {
-		if m.ID == id {
-			return m
-		}
-	}
-	t.Fatalf("%s has no message %s", contact, id)
-	return respondMessage{}
-}
-
-// becomes waits until a message has a status, and gives it.
-func (c *respondChannel) becomes(t *testing.T, contact, id, status string) (m respondMessage) {
-	t.Helper()
-	eventually(t, 20*time.Second, "message "+id+" "+status, func() bool {
-		m = c.message(t, contact, id)
-		return m.Status == status
-	})
-	return m
-}
-
-// receipt posts a receipt and expects 200.
-func (c *respondChannel) receipt(t *testing.T, contact, mID string, status object, at int64) {
-	t.Helper()
-	accepted(t, c.post(t, object{"channelId": c.id, "contactId": contact, "events": []any{
-		object{"type": "message_status", "mId": mID, "timestamp": at, "status": status},
-	}}))
-}
-
-// respondCall is one call that a stub got.
-type respondCall struct {
-	at, done time.Time // done is set when it was answered
-	method   string
-	uri      string
-	header   http.Header
-	raw      []byte
-	body     struct {
-		ChannelID any    `json:"channelId"`
-		ContactID any    `json:"contactId"`
-		Message   object `json:"message"`
-	}
-}
-
-func (c respondCall) key() string { return c.header.Get("Idempotency-Key") }
-
-func (c respondCall) text() string {
-	s, _ := c.body.Message["text"].(string)
-	return s
-}
-
-// respondStub is an integration server that notes every call and answers as told.
-type respondStub struct {
-	*httptest.Server
-
-	mu     sync.Mutex
-	calls  []*respondCall
-	answer func(n int, call respondCall, w http.ResponseWriter, r *http.Request) // n counts from 1
-}
-
-func newRespondStub(t *testing.T) *respondStub {
-	t.Helper()
-	s := &respondStub{}
-	s.Server = httptest.NewServer(s)
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
-	})
-	return s
-}
-
-// ServeHTTP notes a call and answers it; without being told, with a new mId.
-func (s *respondStub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &respondCall{at: time.Now(), method: r.Method, uri: r.RequestURI, header: r.Header.Clone()}
-	call.raw, _ = io.ReadAll(r.Body)
-	_ = json.Unmarshal(call.raw, &call.body) // what cannot be read is seen in raw
-	s.mu.Lock()
-	s.calls = append(s.calls, call)
-	n, answer, noted := len(s.calls), s.answer, *call
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		call.done = time.Now()
-	}()
-	if answer == nil {
-		fmt.Fprintf(w, `{"mId":"s-%s"}`, call.key())
-		return
-	}
-	answer(n, noted, w, r)
-}
-
-// answers sets what the next calls are answered.
-func (s *respondStub) answers(f func(n int, call respondCall, w http.ResponseWriter, r *http.Request)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answer = f
-}
-
-// always answers all calls alike.
-func (s *respondStub) always(status int, contentType, body string) {
-	s.answers(func(_ int, _ respondCall, w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	})
-}
-
-// got gives the calls up to now.
-func (s *respondStub) got() []respondCall {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]respondCall, len(s.calls))
-	for i, c := range s.calls {
-		list[i] = *c
-	}
-	return list
-}
-
-// gets waits for n calls, and gives them.
-func (s *respondStub) gets(t *testing.T, n int) []respondCall {
-	t.Helper()
-	eventually(t, 20*time.Second, fmt.Sprintf("%d calls", n), func() bool { return len(s.got()) >= n })
-	list := s.got()
-	if len(list) != n {
-		t.Fatalf("%d calls, want %d", len(list), n)
-	}
-	return list
-}
-
-// hangUp closes a connection without an answer.
-func hangUp(t *testing.T, w http.ResponseWriter) {
-	t.Helper()
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // a reset, as of a server that crashed
-	}
-	_ = conn.Close()
 }

@@ -13,6 +13,8 @@ import (
 )
 
 // The cases that measure time.
+//
+//nolint:thelper // tests, not helpers of tests
 var respondTimedCases = []respondCase{
 	{"019", respondInboundRate},
 	{"128a", func(t *testing.T, s *respondSuite) {
@@ -71,6 +73,7 @@ var respondTimedCases = []respondCase{
 // recovers answers the first message of a contact with 500, then hangs up, then
 // takes it as r1; whatever else comes is taken.
 func recovers(t *testing.T, contact string) func(int, respondCall, http.ResponseWriter, *http.Request) {
+	t.Helper()
 	calls := 0 // of one lane, so one after another
 	return func(n int, call respondCall, w http.ResponseWriter, _ *http.Request) {
 		if call.body.ContactID == contact {
@@ -108,7 +111,7 @@ func recovered(t *testing.T, calls []respondCall) {
 // requests are written up to the last byte of their headers and then released
 // together. Where the machine was too slow for one instant, another second is
 // given: 21 requests may pass then, but never fewer than 20.
-func respondInboundRate(t *testing.T, _ *respondSuite) {
+func respondInboundRate(t *testing.T, _ *respondSuite) { //nolint:thelper // a test
 	const limit, requests = 20, 21
 	s := &respondSuite{parley: startParley(t, inboundRate(limit)), client: &http.Client{Timeout: 30 * time.Second}, dialect: "respondio"}
 	t.Cleanup(s.client.CloseIdleConnections)
