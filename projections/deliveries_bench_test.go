@@ -1,7 +1,6 @@
 package projections_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -57,7 +56,7 @@ func BenchmarkDeliveries_Apply(b *testing.B) {
 				}
 				n += len(log)
 				b.StopTimer()
-				if _, err := pool.Exec(context.Background(), "truncate deliveries, delivery_attempts, delivery_depth"); err != nil {
+				if _, err := pool.Exec(b.Context(), "truncate deliveries, delivery_attempts, delivery_depth"); err != nil {
 					b.Fatal(err)
 				}
 				b.StartTimer()

@@ -71,7 +71,7 @@ func (p *Deliveries) Deliveries(ctx context.Context, f domain.DeliveryFilter, pa
 		}
 		also("(d.created_at, d.id) < (?1, ?2)", at, id)
 	}
-	sql.WriteString(fmt.Sprintf(" order by d.created_at desc, d.id desc limit %d", page.Limit+1))
+	fmt.Fprintf(&sql, " order by d.created_at desc, d.id desc limit %d", page.Limit+1)
 
 	rows, err := p.pool.Query(ctx, sql.String(), args...)
 	if err != nil {

@@ -107,7 +107,7 @@ func TestDeliveries_RowsAreTheFoldOfTheLog(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	rapid.Check(t, func(t *rapid.T) {
-		if _, err := pool.Exec(context.Background(), "truncate deliveries, delivery_attempts, delivery_depth"); err != nil {
+		if _, err := pool.Exec(t.Context(), "truncate deliveries, delivery_attempts, delivery_depth"); err != nil {
 			t.Fatal(err)
 		}
 		p := projections.NewDeliveries(pool)

@@ -48,10 +48,10 @@ func inner() []netip.Prefix {
 	return prefixes
 }
 
-// addressRefused tells that the operator does not allow callbacks to an address.
-type addressRefused struct{ addr netip.Addr }
+// refusedError tells that the operator does not allow callbacks to an address.
+type refusedError struct{ addr netip.Addr }
 
-func (e *addressRefused) Error() string {
+func (e *refusedError) Error() string {
 	return fmt.Sprintf("%s is not a public address; to allow it, name its range in PARLEY_CALLBACK_ALLOW", e.addr)
 }
 
@@ -72,7 +72,7 @@ func newGate(allow []netip.Prefix) *gate {
 	return g
 }
 
-// check gives an addressRefused unless addr may be reached.
+// check gives an refusedError unless addr may be reached.
 func (g *gate) check(addr netip.Addr) error {
 	plain := addr.Unmap().WithZone("")
 	for _, p := range g.allow {
@@ -82,11 +82,11 @@ func (g *gate) check(addr netip.Addr) error {
 	}
 	for _, p := range g.refuse {
 		if p.Contains(plain) {
-			return &addressRefused{addr: plain}
+			return &refusedError{addr: plain}
 		}
 	}
 	if !plain.IsValid() {
-		return &addressRefused{addr: plain}
+		return &refusedError{addr: plain}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package callback
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,7 +57,7 @@ func BenchmarkDelivery(b *testing.B) {
 		for range 64 {
 			workers.Go(func() {
 				for left.Add(-1) >= 0 {
-					request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.URL, bytes.NewReader(body))
+					request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, s.URL, bytes.NewReader(body))
 					if err != nil {
 						b.Error(err)
 						return

@@ -46,7 +46,7 @@ type chaos struct {
 func newChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
 	c := &chaos{
-		rng: rand.New(rand.NewPCG(seed, 1)), db: newMemory(), contacts: 70, //nolint:gosec // a repeatable story
+		rng: rand.New(rand.NewPCG(seed, 1)), db: newMemory(), contacts: 70,
 		busy: map[string]bool{}, done: map[string]bool{}, refused: map[string]bool{},
 	}
 	c.db.lag = func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http/httptrace"
 	"strings"
 	"time"
@@ -192,7 +193,11 @@ func (w *Worker) observe(d domain.Delivery, event domain.Event, o domain.Outcome
 		return
 	}
 	w.metrics.attempted(d, a, took, event.Time)
-	w.cfg.Logger.Info("delivery.attempted",
+	level := slog.LevelInfo
+	if a.Verdict == domain.Delivered {
+		level = slog.LevelDebug // counted; told one by one only to who asks
+	}
+	w.cfg.Logger.Log(context.Background(), level, "delivery.attempted",
 		"delivery", d.ID, "channel", d.Channel, "dialect", d.Dialect, "attempt", a.Attempt, "verdict", a.Verdict,
 		"reason", a.Reason, "http_status", a.HTTPStatus, "duration_ms", took.Milliseconds(),
 		"next_attempt_at", a.NextAttemptAt, "parks", a.Parks, "asked_to_wait", o.RetryAfter, "told", told)

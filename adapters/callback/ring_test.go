@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -130,7 +132,7 @@ func (plain) Request(ch domain.Channel, d domain.Delivery) (domain.Call, error) 
 	if d.Content.Text == "unfit" {
 		return domain.Call{}, errors.New("the text is unfit")
 	}
-	body, err := json.Marshal(map[string]string{"contact": d.ContactRef, "text": d.Content.Text})
+	body, err := json.Marshal(told{Contact: d.ContactRef, Text: d.Content.Text})
 	return domain.Call{
 		Method: http.MethodPost, URL: ch.CallbackURL, Body: body,
 		Headers: []domain.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "Idempotency-Key", Value: d.MessageID.String()}},
@@ -163,6 +165,12 @@ type received struct {
 	at                          time.Time
 }
 
+// told is what the plain dialect sends.
+type told struct {
+	Contact string `json:"contact"`
+	Text    string `json:"text"`
+}
+
 // receiver is a callback. What it answers is up to answer; nil = 200.
 type receiver struct {
 	mu     sync.Mutex
@@ -177,13 +185,18 @@ func newReceiver() *receiver { return &receiver{more: make(chan struct{}), now: 
 
 // RoundTrip lets a receiver stand in for the network.
 func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
-	var body struct{ Contact, Text string }
+	var body told
 	if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
 		return nil, err
 	}
-	key := request.Header["Idempotency-key"]
+	var key string
+	for name, v := range request.Header { // the spelling is the sender's
+		if strings.EqualFold(name, "Idempotency-Key") {
+			key = v[0]
+		}
+	}
 	status, header, err := r.take(request.Context(), received{
-		channel: request.URL.Path[1:], contact: body.Contact, text: body.Text, key: key[0], at: r.now(),
+		channel: request.URL.Path[1:], contact: body.Contact, text: body.Text, key: key, at: r.now(),
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +205,7 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	var body struct{ Contact, Text string }
+	var body told
 	if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -203,9 +216,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	for name, v := range header {
-		w.Header()[name] = v
-	}
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, "m-"+body.Text)
 }
@@ -430,16 +441,6 @@ func (r *ring) project(ctx context.Context, w *Worker, p int) {
 			return
 		}
 	}
-}
-
-// delivery reads a delivery of the real store.
-func (r *ring) delivery(id uuid.UUID) domain.Delivery {
-	r.t.Helper()
-	d, _, err := r.store.(*tables).Delivery(context.Background(), domain.DefaultAccount, id)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return d
 }
 
 // settled waits until the projection says so of a delivery.

@@ -76,7 +76,10 @@ func (w *Worker) next(d domain.Delivery, o domain.Outcome, policy domain.Deliver
 		s.sinceFirst = now.Sub(*d.FirstTriedAt)
 	}
 	wait := s.NextBackOff()
-	return wait, wait != backoff.Stop
+	if wait == backoff.Stop {
+		return 0, false
+	}
+	return wait + time.Millisecond - 1, true // the log cuts times to milliseconds: never sooner for it
 }
 
 // patience is the pause between tries of our own errands, such as an append

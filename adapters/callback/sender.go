@@ -80,7 +80,7 @@ func (s *Sender) Send(ctx context.Context, call domain.Call) domain.Answer {
 	if err != nil {
 		return faultOf(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // all that counts has been read
+	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxAnswer+1))
 	if err != nil {
 		return faultOf(err)
@@ -106,8 +106,7 @@ func setHeader(to http.Header, h domain.Header) {
 // faultOf says why there is no answer. The URL is left out of the detail: it may
 // hold a secret.
 func faultOf(err error) domain.Answer {
-	var refused *addressRefused
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return domain.Answer{Fault: domain.ReasonAddressRefused, Detail: refused.Error()}
 	}
 	var timeout interface{ Timeout() bool }
@@ -122,8 +121,7 @@ func faultOf(err error) domain.Answer {
 
 // causeOf names the innermost error, without addresses of ours.
 func causeOf(err error) string {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
 			return "its name is not known"
 		}

@@ -186,8 +186,8 @@ func TestSend_TimeIsBounded(t *testing.T) {
 					return
 				case <-tick.C:
 					if trickle {
-						io.WriteString(w, "x")                //nolint:errcheck // a test
-						http.NewResponseController(w).Flush() //nolint:errcheck // a test
+						io.WriteString(w, "x") //nolint:errcheck // a test
+						http.NewResponseController(w).Flush()
 					}
 				}
 			}

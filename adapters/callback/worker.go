@@ -46,6 +46,11 @@ type rows interface {
 	ParkedLanes(ctx context.Context, partition int, channel string, limit int) ([]string, error)
 	OpenHeads(ctx context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error)
 	LaneRows(ctx context.Context, lanes []string, after []int64, limit int) ([]domain.Delivery, error)
+}
+
+// tellings are what the projection knows besides the rows: how many deliveries
+// there are by state, and which records of the run told last were repeats.
+type tellings interface {
 	Depth(ctx context.Context, partitions []int) (map[domain.DeliveryState]int64, error)
 	Repeated(partition int, offset int64) bool
 }
@@ -54,6 +59,7 @@ type rows interface {
 type Store interface {
 	leases
 	rows
+	tellings
 }
 
 // Dialect is what a callback looks like on one wire. Both functions are pure.
@@ -184,7 +190,7 @@ func (w *Worker) Gained(ctx context.Context, partition int, next int64) {
 	w.mu.Lock()
 	w.tenures[partition] = t
 	w.mu.Unlock()
-	go t.run()
+	go t.run() //nolint:contextcheck // the tenure has it
 }
 
 // Lost ends the responsibility for a partition. Nothing is started any more;
