@@ -48,8 +48,8 @@ func (r *Reads) Contacts(ctx context.Context, f domain.ContactFilter, p domain.P
 	if f.Search == "" {
 		q.add(fmt.Sprintf(" limit %d), matched as (select *, true as matches from listed)", size+1))
 	} else {
-		q.add(fmt.Sprintf(" limit %d), matched as (select *, (display_name ilike ? or ref ilike ?", searchScan), pattern(f.Search), pattern(f.Search))
-		q.add(" or profile->>'phone' ilike ? or profile->>'email' ilike ?) is true as matches from listed)", pattern(f.Search), pattern(f.Search))
+		q.add(fmt.Sprintf(" limit %d), matched as (select *, (display_name collate search_text ilike ? or ref collate search_text ilike ?", searchScan), pattern(f.Search), pattern(f.Search))
+		q.add(" or profile->>'phone' ilike ? or (profile->>'email') collate search_text ilike ?) is true as matches from listed)", pattern(f.Search), pattern(f.Search))
 	}
 	q.add(" select " + contactColumns + ", created_at, id, matches from matched")
 	q.add(fmt.Sprintf(" where matches or scanned = %d order by created_at desc, id desc limit %d", searchScan, size+1))

@@ -69,8 +69,8 @@ func (r *Reads) Conversations(ctx context.Context, f domain.ConversationFilter, 
 	if f.Search == "" {
 		q.add(fmt.Sprintf(" limit %d), matched as (select *, true as matches from listed)", size+1))
 	} else {
-		q.add(fmt.Sprintf(" limit %d), matched as (select *, (last_text ilike ? or contact_ref ilike ?", searchScan), pattern(f.Search), pattern(f.Search))
-		q.add(" or (select display_name from contacts where contacts.id = contact_id) ilike ?) is true as matches from listed)", pattern(f.Search))
+		q.add(fmt.Sprintf(" limit %d), matched as (select *, (last_text collate search_text ilike ? or contact_ref collate search_text ilike ?", searchScan), pattern(f.Search), pattern(f.Search))
+		q.add(" or (select display_name from contacts where contacts.id = contact_id) collate search_text ilike ?) is true as matches from listed)", pattern(f.Search))
 	}
 	q.add(" select " + conversationColumns + ", last_message_at, id, matches from matched")
 	q.add(fmt.Sprintf(" where matches or scanned = %d order by last_message_at desc, id desc limit %d", searchScan, size+1))

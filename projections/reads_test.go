@@ -153,7 +153,7 @@ func TestReads_conversations(t *testing.T) {
 	d.says(d.phone, "+15550101", "m1", "hello", &domain.Profile{FirstName: "Ada", LastName: "Example"})
 	d.says(d.phone, "+15550102", "m1", "100% of it", nil)
 	d.says(d.other, "ref_3", "m1", "elsewhere", nil)
-	d.says(d.phone, "+15550103", "m1", "good bye", nil)
+	d.says(d.phone, "+15550103", "m1", "ÉLAN, good bye", nil)
 	seen := domain.Conversation{
 		ID: domain.ConversationID(d.phone.ID, "+15550103"), ContactRef: "+15550103", Status: domain.StatusOpen,
 		LastMessage: domain.MessageID(d.phone.ID, "+15550103", domain.In, "m1"),
@@ -182,6 +182,7 @@ func TestReads_conversations(t *testing.T) {
 		{"by an older text", domain.ConversationFilter{Search: "hello"}, nil},
 		{"by name", domain.ConversationFilter{Search: "ada ex"}, []string{"+15550101"}},
 		{"by part of a reference", domain.ConversationFilter{Search: "0103"}, []string{"+15550103"}},
+		{"by a letter outside ASCII", domain.ConversationFilter{Search: "élan"}, []string{"+15550103"}},
 		{"a percent sign is one", domain.ConversationFilter{Search: "100%"}, []string{"+15550102"}},
 		{"and finds nothing else", domain.ConversationFilter{Search: "h%o"}, nil},
 		{"nor does an underscore", domain.ConversationFilter{Search: "goo_"}, nil},

@@ -1,10 +1,25 @@
 -- Contacts, conversations and messages. What may be relied on in queries of
 -- one's own is told in docs/read-models.md.
+
+-- How searches fold capitals, whatever the database was made with. Keys are
+-- compared byte by byte instead.
+do $$
+begin
+    create collation search_text (provider = icu, locale = 'und');
+exception when others then -- this server was built without ICU
+    begin
+        create collation search_text from "C.utf8";
+    exception when others then
+        create collation search_text from "default";
+    end;
+end
+$$;
+
 create table contacts (
     id           uuid        primary key,
-    account      text        not null,
-    channel_id   text        not null,
-    ref          text        not null,
+    account      text collate "C" not null,
+    channel_id   text collate "C" not null,
+    ref          text collate "C" not null,
     profile      jsonb       not null,
     display_name text        not null,
     created_at   timestamptz not null,
@@ -16,10 +31,10 @@ create index contacts_ref on contacts (account, ref);
 
 create table conversations (
     id              uuid        primary key,
-    account         text        not null,
-    channel_id      text        not null,
+    account         text collate "C" not null,
+    channel_id      text collate "C" not null,
     contact_id      uuid        not null,
-    contact_ref     text        not null,
+    contact_ref     text collate "C" not null,
     status          text        not null,
     episode         int         not null,
     handler         text        not null,
@@ -42,14 +57,14 @@ create index conversations_of_contact on conversations (contact_id);
 create table messages (
     id              uuid        primary key,
     conversation_id uuid        not null,
-    account         text        not null,
-    channel_id      text        not null,
+    account         text collate "C" not null,
+    channel_id      text collate "C" not null,
     partition       int         not null,
     "offset"        bigint      not null,
     direction       text        not null,
     kind            text        not null,
     content         jsonb       not null,
-    external_id     text        not null,
+    external_id     text collate "C" not null,
     status          text        not null,
     reason          text        not null,
     status_history  jsonb       not null,
@@ -65,7 +80,7 @@ create index messages_external on messages (conversation_id, external_id)
 create table early_receipts (
     id              uuid        primary key,
     conversation_id uuid        not null,
-    external_id     text        not null,
+    external_id     text collate "C" not null,
     value           text        not null,
     reason          text        not null,
     occurred_at     timestamptz not null,
@@ -82,3 +97,4 @@ drop table early_receipts;
 drop table messages;
 drop table conversations;
 drop table contacts;
+drop collation search_text;
