@@ -126,7 +126,7 @@ type doorFunc struct {
 func (d doorFunc) Register(mux *http.ServeMux) { mux.Handle(d.pattern, d.serve) }
 
 // newServer makes a server without the platform API.
-func newServer(t *testing.T, logs io.Writer, doors ...Door) (*Server, *prometheus.Registry) {
+func newServer(t testing.TB, logs io.Writer, doors ...Door) (*Server, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	s, err := New(Config{Gatherer: reg, Registerer: reg, Logger: slog.New(slog.NewTextHandler(logs, nil)), Doors: doors, Grace: time.Second})
@@ -218,11 +218,11 @@ func TestHealth(t *testing.T) {
 	if a := w.call("", "GET", "/readyz", ""); a.status != 200 || a.field("parts", "log", "ready") != "true" {
 		t.Errorf("/readyz: %d %s", a.status, a.body)
 	}
-	w.appendErr = errors.New("no broker")
+	w.set(func() { w.appendErr = errors.New("no broker") })
 	if a := w.call("", "GET", "/readyz", ""); a.status != 503 || a.field("parts", "log", "reason") != "no broker" || a.field("ready") != "false" {
 		t.Errorf("/readyz: %d %s", a.status, a.body)
 	}
-	w.appendErr = nil
+	w.set(func() { w.appendErr = nil })
 	w.server.stopping.Store(true)
 	if a := w.call("", "GET", "/readyz", ""); a.status != 503 || a.field("parts", "server", "reason") != "stopping" {
 		t.Errorf("/readyz while stopping: %d %s", a.status, a.body)
@@ -369,7 +369,7 @@ func TestExportFailures(t *testing.T) {
 	if a := w.call(readerToken, "GET", "/v1/events?from=0:1", "").want(200); len(a.body) != 0 {
 		t.Errorf("from a position: %s", a.body)
 	}
-	w.exportErr = errors.New("log lost")
+	w.set(func() { w.exportErr = errors.New("log lost") })
 	w.call(readerToken, "GET", "/v1/events", "").want(500)
 
 	for range 2000 { // more than one part
@@ -396,7 +396,7 @@ func TestExportFailures(t *testing.T) {
 	if n, err := read(); err == nil {
 		t.Errorf("an export that failed ended like a whole one, after %d lines", n)
 	}
-	w.exportErr = nil
+	w.set(func() { w.exportErr = nil })
 	if n, err := read(); err != nil || n != 2001 {
 		t.Errorf("%d lines, %v", n, err)
 	}

@@ -89,7 +89,11 @@ func newWorld(t *testing.T) *world {
 			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w,
 			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader,
 		},
-		Checks: []Check{{Name: "log", Func: func(context.Context) error { return w.appendErr }}},
+		Checks: []Check{{Name: "log", Func: func(context.Context) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.appendErr
+		}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +114,13 @@ func (w *world) time() time.Time {
 	defer w.mu.Unlock()
 	w.now = w.now.Add(time.Second)
 	return w.now
+}
+
+// set changes the world while requests may be running.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
 }
 
 // answer is what came back.
