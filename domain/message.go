@@ -86,7 +86,7 @@ type Message struct {
 // the history; failed counts only before delivery; delivered and read count
 // also after failed. It tells whether the message changed.
 func (m *Message) note(c StatusChange) bool {
-	moved := false
+	var moved bool
 	switch {
 	case c.Value == StatusFailed:
 		moved = m.Status == StatusQueued || m.Status == StatusSent

@@ -1,6 +1,10 @@
 package domain
 
-import "github.com/google/uuid"
+import (
+	"slices"
+
+	"github.com/google/uuid"
+)
 
 // Thread is the state that events of streams fold into: contacts, conversations,
 // messages, and receipts that came early. It holds the part of the state that a
@@ -114,12 +118,9 @@ func (t *Thread) index(m *Message) {
 		return
 	}
 	key := ExternalKey{m.Conversation, m.ExternalID}
-	for _, id := range t.external[key] {
-		if id == m.ID {
-			return
-		}
+	if !slices.Contains(t.external[key], m.ID) {
+		t.external[key] = append(t.external[key], m.ID)
 	}
-	t.external[key] = append(t.external[key], m.ID)
 }
 
 // Apply folds one event.

@@ -30,6 +30,7 @@ type story struct {
 }
 
 func tell(t *testing.T) *story {
+	t.Helper()
 	return &story{t: t, now: storyStart, thread: domain.NewThread()}
 }
 
@@ -130,7 +131,7 @@ func (s *story) told() []string {
 		for i, h := range m.History {
 			words[i] = string(h.Value)
 		}
-		line := fmt.Sprintf("%s %s %q %s (%s)", m.Direction, m.Kind, m.ExternalID, m.Status, strings.Join(words, " "))
+		line := fmt.Sprintf("%s %s %q %s (%s)", m.Direction, m.Kind, m.ExternalID, m.Status, strings.Join(words, ">"))
 		if m.Reason != "" {
 			line += ": " + m.Reason
 		}
@@ -170,12 +171,12 @@ func TestThread_messages(t *testing.T) {
 		{
 			"a send is queued, then sent under the integration's id",
 			func(s *story) { s.sent("a"); s.answered("a", "x1") },
-			[]string{`out message "x1" sent (queued sent)`},
+			[]string{`out message "x1" sent (queued>sent)`},
 		},
 		{
 			"a send that is told again is one",
 			func(s *story) { s.sent("a"); s.answered("a", "x1"); s.again(0); s.again(1) },
-			[]string{`out message "x1" sent (queued sent)`},
+			[]string{`out message "x1" sent (queued>sent)`},
 		},
 		{
 			"receipts move the status up",
@@ -186,7 +187,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusDelivered, "")
 				s.receipt("x1", domain.StatusRead, "")
 			},
-			[]string{`out message "x1" read (queued sent sent delivered read)`},
+			[]string{`out message "x1" read (queued>sent>sent>delivered>read)`},
 		},
 		{
 			"a lower receipt is only history",
@@ -195,7 +196,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusRead, "")
 				s.receipt("x1", domain.StatusDelivered, "")
 			},
-			[]string{`out echo "x1" read (sent read delivered)`},
+			[]string{`out echo "x1" read (sent>read>delivered)`},
 		},
 		{
 			"a receipt that is told again changes nothing",
@@ -204,7 +205,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusDelivered, "")
 				s.again(1)
 			},
-			[]string{`out echo "x1" delivered (sent delivered)`},
+			[]string{`out echo "x1" delivered (sent>delivered)`},
 		},
 		{
 			"failed on a sent message",
@@ -213,7 +214,7 @@ func TestThread_messages(t *testing.T) {
 				s.answered("a", "x1")
 				s.receipt("x1", domain.StatusFailed, "no service")
 			},
-			[]string{`out message "x1" failed (queued sent failed): no service`},
+			[]string{`out message "x1" failed (queued>sent>failed): no service`},
 		},
 		{
 			"failed after delivered is only history",
@@ -222,7 +223,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusDelivered, "")
 				s.receipt("x1", domain.StatusFailed, "no service")
 			},
-			[]string{`out echo "x1" delivered (sent delivered failed)`},
+			[]string{`out echo "x1" delivered (sent>delivered>failed)`},
 		},
 		{
 			"delivered after failed counts",
@@ -231,7 +232,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusFailed, "no service")
 				s.receipt("x1", domain.StatusDelivered, "")
 			},
-			[]string{`out echo "x1" delivered (sent failed delivered)`},
+			[]string{`out echo "x1" delivered (sent>failed>delivered)`},
 		},
 		{
 			"sent after failed is only history",
@@ -240,7 +241,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusFailed, "no service")
 				s.receipt("x1", domain.StatusSent, "")
 			},
-			[]string{`out echo "x1" failed (sent failed sent): no service`},
+			[]string{`out echo "x1" failed (sent>failed>sent): no service`},
 		},
 		{
 			"a receipt for nothing makes nothing",
@@ -256,7 +257,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x2", domain.StatusFailed, "not ours")
 				s.answered("a", "x1")
 			},
-			[]string{`out message "x1" read (queued sent delivered read)`},
+			[]string{`out message "x1" read (queued>sent>delivered>read)`},
 		},
 		{
 			"a receipt before the answer, told again after it",
@@ -266,7 +267,7 @@ func TestThread_messages(t *testing.T) {
 				s.answered("a", "x1")
 				s.again(1)
 			},
-			[]string{`out message "x1" delivered (queued sent delivered)`},
+			[]string{`out message "x1" delivered (queued>sent>delivered)`},
 		},
 		{
 			"a receipt five minutes before the answer",
@@ -276,7 +277,7 @@ func TestThread_messages(t *testing.T) {
 				s.pause(domain.EarlyReceipt - time.Second)
 				s.answered("a", "x1")
 			},
-			[]string{`out message "x1" delivered (queued sent delivered)`},
+			[]string{`out message "x1" delivered (queued>sent>delivered)`},
 		},
 		{
 			"a receipt more than five minutes before the answer is forgotten",
@@ -286,7 +287,7 @@ func TestThread_messages(t *testing.T) {
 				s.pause(domain.EarlyReceipt)
 				s.answered("a", "x1")
 			},
-			[]string{`out message "x1" sent (queued sent)`},
+			[]string{`out message "x1" sent (queued>sent)`},
 		},
 		{
 			"a receipt that is told again waits anew",
@@ -299,17 +300,17 @@ func TestThread_messages(t *testing.T) {
 				s.pause(2 * time.Minute)
 				s.answered("a", "x1")
 			},
-			[]string{`out message "x1" delivered (queued sent delivered)`},
+			[]string{`out message "x1" delivered (queued>sent>delivered)`},
 		},
 		{
 			"a receipt before the echo that names it",
 			func(s *story) { s.receipt("x1", domain.StatusRead, ""); s.echoed("x1") },
-			[]string{`out echo "x1" read (sent read)`},
+			[]string{`out echo "x1" read (sent>read)`},
 		},
 		{
 			"an echo of a platform send, after the answer",
 			func(s *story) { s.sent("a"); s.answered("a", "x1"); s.echoed("x1") },
-			[]string{`out message "x1" sent (queued sent sent)`},
+			[]string{`out message "x1" sent (queued>sent>sent)`},
 		},
 		{
 			"an echo of a platform send, before the answer",
@@ -319,12 +320,12 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusDelivered, "")
 				s.answered("a", "x1")
 			},
-			[]string{`out message "x1" delivered (queued sent sent delivered)`},
+			[]string{`out message "x1" delivered (queued>sent>sent>delivered)`},
 		},
 		{
 			"an echo before the answer, told again after it",
 			func(s *story) { s.sent("a"); s.echoed("x1"); s.answered("a", "x1"); s.again(1) },
-			[]string{`out message "x1" sent (queued sent sent)`},
+			[]string{`out message "x1" sent (queued>sent>sent)`},
 		},
 		{
 			"a repeated echo is one",
@@ -340,7 +341,7 @@ func TestThread_messages(t *testing.T) {
 				s.answered("a", "x1")
 				s.receipt("x1", domain.StatusRead, "")
 			},
-			[]string{`out message "x1" sent (queued sent)`, `out message "x1" read (queued sent read)`},
+			[]string{`out message "x1" sent (queued>sent)`, `out message "x1" read (queued>sent>read)`},
 		},
 		{
 			"a receipt for the older of two, told again, is not one for the newer",
@@ -352,12 +353,12 @@ func TestThread_messages(t *testing.T) {
 				s.answered("b", "x1")
 				s.again(2)
 			},
-			[]string{`out message "x1" read (queued sent read)`, `out message "x1" sent (queued sent)`},
+			[]string{`out message "x1" read (queued>sent>read)`, `out message "x1" sent (queued>sent)`},
 		},
 		{
 			"a refused send",
 			func(s *story) { s.sent("a"); s.refused("a", "blocked") },
-			[]string{`out message "" failed (queued failed): blocked`},
+			[]string{`out message "" failed (queued>failed): blocked`},
 		},
 		{
 			"a try that will be repeated says nothing yet",
@@ -373,12 +374,12 @@ func TestThread_messages(t *testing.T) {
 				s.sent("a")
 				s.attempted("a", domain.Outcome{Verdict: domain.Retry, Reason: "last", Detail: "timeout"})
 			},
-			[]string{`out message "" failed (queued failed): timeout`},
+			[]string{`out message "" failed (queued>failed): timeout`},
 		},
 		{
 			"a redrive puts it back, and it goes out",
 			func(s *story) { s.sent("a"); s.refused("a", "blocked"); s.redriven(); s.answered("a", "x1") },
-			[]string{`out message "x1" sent (queued failed queued sent)`},
+			[]string{`out message "x1" sent (queued>failed>queued>sent)`},
 		},
 		{
 			"a redrive and its failure told again change nothing",
@@ -390,7 +391,7 @@ func TestThread_messages(t *testing.T) {
 				s.refused("a", "still blocked")
 				s.again(2)
 			},
-			[]string{`out message "" failed (queued failed queued failed): still blocked`},
+			[]string{`out message "" failed (queued>failed>queued>failed): still blocked`},
 		},
 		{
 			"of two calls that were in flight the first answer counts",
@@ -400,12 +401,12 @@ func TestThread_messages(t *testing.T) {
 				s.answered("a", "x2")
 				s.refused("a", "seen before")
 			},
-			[]string{`out message "x1" sent (queued sent)`},
+			[]string{`out message "x1" sent (queued>sent)`},
 		},
 		{
 			"an answer after a failure: it went out after all",
 			func(s *story) { s.sent("a"); s.refused("a", "blocked"); s.answered("a", "x1") },
-			[]string{`out message "x1" sent (queued failed sent)`},
+			[]string{`out message "x1" sent (queued>failed>sent)`},
 		},
 		{
 			"an answer told again does not undo a failed receipt",
@@ -415,7 +416,7 @@ func TestThread_messages(t *testing.T) {
 				s.receipt("x1", domain.StatusFailed, "no service")
 				s.again(1)
 			},
-			[]string{`out message "x1" failed (queued sent failed): no service`},
+			[]string{`out message "x1" failed (queued>sent>failed): no service`},
 		},
 	}
 	for _, tt := range tests {

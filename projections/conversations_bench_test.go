@@ -79,6 +79,7 @@ func BenchmarkConversations(b *testing.B) {
 type applier func(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error
 
 func benchDatabase(b *testing.B) *pgxpool.Pool {
+	b.Helper()
 	pool := database(b)
 	_, err := pool.Exec(b.Context(), `insert into checkpoints (projection, partition, next)
 		select 'conversations', p, 0 from generate_series(0, $1::int - 1) p`, benchPartitions)
@@ -91,6 +92,7 @@ func benchDatabase(b *testing.B) *pgxpool.Pool {
 // take applies a piece of all logs at once, in transactions of that many events,
 // and tells how long it took. A checkpoint moves with each, as in the runtime.
 func take(b *testing.B, pool *pgxpool.Pool, logs [][]domain.Recorded, from, to, size int, of func(partition int) applier) time.Duration {
+	b.Helper()
 	started := time.Now()
 	var g errgroup.Group
 	for p, log := range logs {
@@ -164,7 +166,7 @@ func (w *plainWriter) write(ctx context.Context, tx pgx.Tx, partition int, event
 			account, channel, added.contacts, added.refs, added.times)
 		batch.Queue(`insert into conversations (id, account, channel_id, contact_id, contact_ref, status, episode, handler, agent_id,
 				messages, last_message_id, last_text, last_message_at, opened_at, close_reason, created_at, updated_at)
-			select id, $1, $2, contact, ref, 'open', 1, 'unassigned', '', messages, message, text, at, at, '', at, at
+			select id, $1, $2, contact, ref, 'open', 1, 'unassigned', '', messages, message, text, n.at, at, '', n.at, at
 			from unnest($3::uuid[], $4::uuid[], $5::text[], $6::int[], $7::uuid[], $8::text[], $9::timestamptz[])
 				n (id, contact, ref, messages, message, text, at)`,
 			account, channel, added.ids, added.contacts, added.refs, added.counts, added.messages, added.texts, added.times)

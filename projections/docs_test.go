@@ -22,7 +22,7 @@ func TestDocs_readModels(t *testing.T) {
 		}
 	}
 	word := regexp.MustCompile("`\"?([a-z_.]+)\"?`")
-	for _, section := range strings.Split(string(text), "\n## ") {
+	for section := range strings.SplitSeq(string(text), "\n## ") {
 		tables, _, ok := strings.Cut(section, ":")
 		if !ok || strings.ContainsAny(tables, " \n") && !strings.Contains(tables, ", ") {
 			continue

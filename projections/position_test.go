@@ -14,7 +14,7 @@ import (
 // patience bounds what a test waits for.
 const patience = 20 * time.Second
 
-func waiting(w *projections.Waiter, ctx context.Context, positions map[int]int64) <-chan error {
+func waiting(ctx context.Context, w *projections.Waiter, positions map[int]int64) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- w.Wait(ctx, "conversations", positions) }()
 	return done
@@ -37,7 +37,7 @@ func ended(t *testing.T, done <-chan error) {
 func TestWaiter_hearsOfCommitsHere(t *testing.T) {
 	t.Parallel()
 	w := projections.NewWaiter(database(t))
-	done := waiting(w, t.Context(), map[int]int64{1: 5, 2: 1})
+	done := waiting(t.Context(), w, map[int]int64{1: 5, 2: 1})
 	w.Moved("conversations", 1, 4)
 	w.Moved("conversations", 2, 1)
 	w.Moved("conversations", 3, 9)
@@ -54,8 +54,8 @@ func TestWaiter_hearsOfCommitsHere(t *testing.T) {
 	}
 	w.Moved("conversations", 1, 5)
 	ended(t, done)
-	ended(t, waiting(w, t.Context(), map[int]int64{1: 5}))
-	ended(t, waiting(w, t.Context(), nil))
+	ended(t, waiting(t.Context(), w, map[int]int64{1: 5}))
+	ended(t, waiting(t.Context(), w, nil))
 }
 
 // Ensure that a commit of another process is seen in Postgres.
@@ -63,7 +63,7 @@ func TestWaiter_seesCommitsElsewhere(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	w := projections.NewWaiter(pool)
-	done := waiting(w, t.Context(), map[int]int64{3: 7})
+	done := waiting(t.Context(), w, map[int]int64{3: 7})
 	for _, next := range []int{6, 7} {
 		_, err := pool.Exec(t.Context(), `insert into checkpoints (projection, partition, next) values ('conversations', 3, $1)
 			on conflict (projection, partition) do update set next = excluded.next`, next)
@@ -86,7 +86,7 @@ func TestWaiter_endsWithItsContext(t *testing.T) {
 	t.Parallel()
 	w := projections.NewWaiter(database(t))
 	ctx, stop := context.WithCancel(t.Context())
-	done := waiting(w, ctx, map[int]int64{0: 1})
+	done := waiting(ctx, w, map[int]int64{0: 1})
 	stop()
 	select {
 	case err := <-done:

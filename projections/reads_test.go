@@ -1,7 +1,6 @@
 package projections_test
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -194,7 +193,7 @@ func TestReads_conversations(t *testing.T) {
 			tt.filter.Account = "default"
 			for size := 1; size <= 4; size++ {
 				got := walk(t, size, func(p domain.Page) ([]domain.Conversation, string, error) {
-					return d.reads.Conversations(context.Background(), tt.filter, p)
+					return d.reads.Conversations(t.Context(), tt.filter, p)
 				})
 				if diff := cmp.Diff(tt.want, refs(got)); diff != "" {
 					t.Errorf("in pages of %d (-want +got):\n%s", size, diff)
