@@ -32,20 +32,28 @@ func callerOf(ctx context.Context) caller {
 // admit lets a request through to its operation when its token may call it, and
 // at most once under one Idempotency-Key. The order of the checks is token,
 // role, address, body.
-func (p *platform) admit(need domain.Role) func(huma.Context, func(huma.Context)) {
+func (p *platform) admit(op operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		w.Header().Set("Cache-Control", "no-store")
 		c, err := p.identify(r)
-		if err == nil && !c.Role.Allows(need) {
-			err = domain.Errorf(domain.CodeForbidden, "This needs a token of role %s; yours is %s.", need, c.Role)
+		if err == nil && !c.Role.Allows(op.need) {
+			err = domain.Errorf(domain.CodeForbidden, "This needs a token of role %s; yours is %s.", op.need, c.Role)
 		}
 		if err == nil {
 			err = checkAddress(r.URL)
 		}
+		if err == nil && op.mostBody > maxJSONBody {
+			select {
+			case p.uploads <- struct{}{}:
+				defer func() { <-p.uploads }()
+			default:
+				err = domain.Errorf(domain.CodeUnavailable, "Too many files are being uploaded; repeat the request.")
+			}
+		}
 		var body []byte
 		if err == nil {
-			body, err = readBody(r)
+			body, err = readBody(r, op.mostBody)
 		}
 		if err != nil {
 			p.told(r.Context(), ctx.Operation().OperationID, err).write(w)
@@ -100,15 +108,15 @@ func checkAddress(u *url.URL) error {
 }
 
 // readBody takes the whole body into memory.
-func readBody(r *http.Request) ([]byte, error) {
+func readBody(r *http.Request, most int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxJSONBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	var tooLarge *http.MaxBytesError
 	switch {
-	case len(body) > maxJSONBody || errors.As(err, &tooLarge):
-		return nil, domain.Errorf(domain.CodeTooLarge, "The body must be at most %d bytes.", maxJSONBody)
+	case int64(len(body)) > most || errors.As(err, &tooLarge):
+		return nil, domain.Errorf(domain.CodeTooLarge, "The body must be at most %d bytes.", most)
 	case err != nil:
 		return nil, domain.Errorf(domain.CodeInvalid, "The body could not be read to its end.")
 	}

@@ -36,7 +36,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
 	}
 	defer cancel()
-	r = r.WithContext(ctx)
+	r = single(r.WithContext(ctx))
 	res := &response{ResponseWriter: w, request: r}
 	g.bound(res, r)
 
@@ -55,6 +55,24 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.metrics.served(r, res.statusSent(), time.Since(started))
 	}()
 	g.next.ServeHTTP(res, r)
+}
+
+// single collapses repeated slashes of a path. Clients that join a base URL and a
+// path by hand send them, and the mux would answer with a redirect, on which many
+// of them lose the body (respond-io.md 3.1).
+func single(r *http.Request) *http.Request {
+	if !strings.Contains(r.URL.Path, "//") {
+		return r
+	}
+	u := *r.URL
+	for strings.Contains(u.Path, "//") {
+		u.Path = strings.ReplaceAll(u.Path, "//", "/")
+	}
+	for strings.Contains(u.RawPath, "//") {
+		u.RawPath = strings.ReplaceAll(u.RawPath, "//", "/")
+	}
+	r.URL = &u // of WithContext's copy
+	return r
 }
 
 // bound limits the size of the body and the time it takes to come in. net/http

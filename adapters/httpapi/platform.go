@@ -28,7 +28,7 @@ const apiVersion = "1.0.0"
 // maxJSONBody bounds the body of a platform request, in bytes.
 const maxJSONBody = 1 << 20
 
-// Platform wires /v1. All fields are needed.
+// Platform wires /v1. All fields but Files are needed.
 type Platform struct {
 	PublicURL   string // base of the URLs handed out
 	Tokens      tokens
@@ -44,12 +44,13 @@ type Platform struct {
 	Sealer      sealer
 	Now         func() time.Time
 	Random      io.Reader // of cryptographic quality
+	Files       files     // nil = this node takes no uploads
 }
 
 func (p Platform) validate() error {
 	v := reflect.ValueOf(p)
 	for i := range v.NumField() {
-		if v.Field(i).IsZero() {
+		if v.Field(i).IsZero() && v.Type().Field(i).Name != "Files" {
 			return fmt.Errorf("%s is missing", v.Type().Field(i).Name)
 		}
 	}
@@ -66,6 +67,7 @@ type platform struct {
 	metrics *metrics
 	log     *slog.Logger
 	exports chan struct{} // one place for each export that runs
+	uploads chan struct{} // one place for each file in memory
 }
 
 // registerPlatform puts /v1 and its description on the mux.
@@ -74,7 +76,8 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 		return err
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	p := &platform{Platform: cfg, metrics: m, log: logger, exports: make(chan struct{}, mostExports)}
+	p := &platform{Platform: cfg, metrics: m, log: logger, exports: make(chan struct{}, mostExports),
+		uploads: make(chan struct{}, mostUploads)}
 	p.huma = humago.New(mux, humaConfig(cfg.PublicURL))
 	p.channelRoutes()
 	p.tokenRoutes()
@@ -83,6 +86,7 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	p.messageRoutes()
 	p.deliveryRoutes()
 	p.eventRoutes()
+	p.fileRoutes()
 
 	openAPI, err := p.describe()
 	if err != nil {
@@ -177,20 +181,24 @@ type operation struct {
 	description      string
 	need             domain.Role
 	status           int   // of success
+	mostBody         int64 // bytes; 0 = maxJSONBody
 	problems         []int // besides those that every operation of its kind has
 }
 
 // handle puts an operation on the mux. It is a function because methods have no
 // type parameters.
 func handle[I, O any](p *platform, op operation, do func(context.Context, caller, *I) (*O, error)) {
+	if op.mostBody == 0 {
+		op.mostBody = maxJSONBody
+	}
 	h := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Tags: []string{op.tag}, Summary: op.summary,
 		Description:   strings.TrimSpace(op.description + "\n\nNeeds role " + string(op.need) + "."),
 		DefaultStatus: op.status, Security: []map[string][]string{{"token": {}}},
-		MaxBodyBytes:    maxJSONBody + 1, // huma refuses a body of exactly the limit; ours was checked before
+		MaxBodyBytes:    op.mostBody + 1, // huma refuses a body of exactly the limit; ours was checked before
 		BodyReadTimeout: -1,              // the body is in memory by then
 		Responses:       map[string]*huma.Response{},
-		Middlewares:     huma.Middlewares{p.admit(op.need)},
+		Middlewares:     huma.Middlewares{p.admit(op)},
 	}
 	problem := p.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	for _, status := range append(commonProblems(op), op.problems...) {

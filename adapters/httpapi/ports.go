@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"io"
 
 	"github.com/google/uuid"
 
@@ -122,4 +123,11 @@ type Claim struct {
 type sealer interface {
 	Seal(owner string, plain []byte) (string, error)
 	Open(owner, sealed string) ([]byte, error)
+}
+
+// files keeps what is sent to contacts, and serves it elsewhere. Keep gives the
+// URL of a file that is on disk, and its size in bytes; a name or a content that
+// cannot be taken is CodeInvalid.
+type files interface {
+	Keep(ctx context.Context, name string, content io.Reader) (url string, size int64, err error)
 }

@@ -116,6 +116,14 @@ func TestProblems(t *testing.T) {
 	w.call(adminToken, "POST", "/v1/channels", fits+strings.Repeat(" ", maxJSONBody-len(fits)+1)).want(413)
 }
 
+// Ensure a path with repeated slashes is served, not redirected.
+func TestRepeatedSlashes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.call(adminToken, "POST", "//v1///channels", `{"dialect":"respondio","name":"a","callback_url":"https://cb.example.com","id_type":"phone"}`).want(201)
+	w.call(adminToken, "GET", "/v1//channels", "").want(200)
+}
+
 // doorFunc is a door with one route.
 type doorFunc struct {
 	pattern string

@@ -87,7 +87,7 @@ func newWorld(t *testing.T) *world {
 		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Platform: &Platform{
 			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w,
-			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader,
+			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
 		},
 		Checks: []Check{{Name: "log", Func: func(context.Context) error {
 			w.mu.Lock()
@@ -608,4 +608,13 @@ func (testSealer) Open(owner, sealed string) ([]byte, error) {
 		return nil, errors.New("sealed for somebody else")
 	}
 	return base64.StdEncoding.DecodeString(text)
+}
+
+// Keep implements files.
+func (w *world) Keep(_ context.Context, name string, content io.Reader) (string, int64, error) {
+	raw, err := io.ReadAll(content)
+	if strings.Contains(name, "/") {
+		return "", 0, domain.Errorf(domain.CodeInvalid, "no slashes")
+	}
+	return "https://parley.example.com/files/1/" + name, int64(len(raw)), err
 }

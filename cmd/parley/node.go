@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -38,11 +35,12 @@ type node struct {
 	store     *eventstore.Store
 	registry  *eventstore.Registry
 	pool      *pgxpool.Pool
-	waiter    *projections.Waiter
+	waiter    atomic.Pointer[projections.Waiter] // made anew with a new database
 	outbound  *callback.Worker
 
 	projecting atomic.Pointer[error] // why the projections do not run; points to nil when they do
 	up         chan struct{}         // closed when they run for the first time
+	database   *standing             // how far the database is
 	failed     chan error            // what ends the process
 
 	undo []func(context.Context) error
@@ -69,7 +67,7 @@ const firstProjection = 10 * time.Second
 // the order of making, and of undoing, can be read in one place.
 func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *node, err error) {
 	cfg.logger.Info("node.starting", append([]any{"version", version}, cfg.shown()...)...)
-	n := &node{cfg: cfg, metrics: prometheus.NewRegistry(), up: make(chan struct{}), failed: make(chan error, 1)}
+	n := &node{cfg: cfg, metrics: prometheus.NewRegistry(), up: make(chan struct{}), failed: make(chan error, 1), database: newStanding()}
 	defer func() {
 		if err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
@@ -110,7 +108,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err := postgres.RegisterPool(n.metrics, "main", n.pool); err != nil {
 		return nil, fmt.Errorf("register metrics of the pool: %w", err)
 	}
-	n.waiter = projections.NewWaiter(n.pool)
+	n.waiter.Store(projections.NewWaiter(n.pool))
 
 	if err := n.startProjecting(ctx); err != nil {
 		return nil, err
@@ -119,170 +117,6 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	return n, nil
-}
-
-// startProjecting migrates the database and starts this node's projections, in
-// the background while the database is away. It returns when they run, or after
-// firstProjection without them.
-func (n *node) startProjecting(ctx context.Context) error {
-	runtimes, err := n.runtimes()
-	if err != nil {
-		return err
-	}
-	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	n.onStop(func(context.Context) error { cancel(); <-done; return nil })
-	go func() {
-		defer close(done)
-		if err := n.migrate(running); err != nil {
-			if running.Err() == nil {
-				n.failed <- err
-			}
-			return
-		}
-		n.project(running, runtimes)
-	}()
-	select {
-	case <-n.up:
-		return nil
-	case err := <-n.failed:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(firstProjection):
-		n.cfg.logger.Warn("node.without_projections", "reason", *n.projecting.Load(), "next", "inbound events are accepted meanwhile")
-		return nil
-	}
-}
-
-// migrate brings the database up to date, however long it is away. A database of
-// a newer Parley ends the process.
-func (n *node) migrate(ctx context.Context) error {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	return backoff.RetryNotify(func() error {
-		err := postgres.Migrate(ctx, n.pool, projections.Migrations(), "public.parley_schema")
-		if errors.Is(err, postgres.ErrDatabaseNewer) {
-			return backoff.Permanent(err)
-		}
-		return err
-	}, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
-		n.projecting.Store(&err)
-		n.cfg.logger.Warn("node.database_away", "error", err, "again_in", wait)
-	})
-}
-
-// runner is a projection with the hooks and the loop of its runtime.
-type runner struct {
-	name    string
-	runtime *projections.Runtime
-}
-
-// runtimes makes the projections of this node's roles.
-func (n *node) runtimes() ([]runner, error) {
-	var list []runner
-	add := func(p projections.Projection, follower projections.Follower) error {
-		runtime, err := projections.NewRuntime(projections.RuntimeConfig{
-			Projection: p, Pool: n.pool, Position: kafka.PositionOf, Follower: follower, Ends: n.ends,
-			Committed: func(partition int, next int64) { n.waiter.Moved(p.Name(), partition, next) },
-			Now:       n.cfg.now, Logger: n.cfg.logger, Registerer: n.metrics,
-		})
-		if err != nil {
-			return err
-		}
-		list = append(list, runner{name: p.Name(), runtime: runtime})
-		return nil
-	}
-	if n.cfg.has(roleProjector) {
-		if err := add(projections.Conversations{}, nil); err != nil {
-			return nil, err
-		}
-	}
-	if n.cfg.has(roleDelivery) {
-		deliveries := projections.NewDeliveries(n.pool)
-		worker, err := n.worker(deliveries)
-		if err != nil {
-			return nil, err
-		}
-		if err := add(deliveries, worker); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// worker makes the delivery worker.
-func (n *node) worker(deliveries *projections.Deliveries) (*callback.Worker, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), firstProjection)
-	defer cancel()
-	partitions, err := n.log.Partitions(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix))
-	if err != nil {
-		return nil, fmt.Errorf("count the partitions of the log: %w", err)
-	}
-	n.outbound, err = callback.NewWorker(callback.Config{
-		Log: n.store, Channels: n.registry, Store: deliveries, Dialects: dialects(), Ends: n.end, Partitions: partitions,
-		StealLease: n.cfg.embedded, Allow: n.cfg.allow, Timeout: n.cfg.CallbackTimeout,
-		Now: n.cfg.now, Logger: n.cfg.logger, Registerer: n.metrics,
-	})
-	return n.outbound, err
-}
-
-// project runs the projections until ctx ends.
-func (n *node) project(ctx context.Context, runtimes []runner) {
-	var all sync.WaitGroup
-	var subscribers []*kafka.Subscriber
-	topic := eventstore.EventsTopic(n.cfg.TopicPrefix)
-	var none error
-	n.projecting.Store(&none)
-	for _, r := range runtimes {
-		subscriber, msgs, err := n.subscribe(ctx, topic, r)
-		if err != nil {
-			n.failed <- fmt.Errorf("project %s: %w", r.name, err)
-			break
-		}
-		subscribers = append(subscribers, subscriber)
-		all.Go(func() { r.runtime.Run(ctx, msgs) })
-	}
-	close(n.up)
-	<-ctx.Done()
-	var closing sync.WaitGroup
-	for _, s := range subscribers {
-		closing.Go(func() {
-			if err := s.Close(); err != nil {
-				n.cfg.logger.Warn("node.subscriber_close_failed", "error", err)
-			}
-		})
-	}
-	closing.Wait()
-	all.Wait()
-}
-
-// subscribe reads the topic of events for one projection. On the embedded log
-// this process is alone, so it takes all partitions without a group.
-func (n *node) subscribe(ctx context.Context, topic string, r runner) (*kafka.Subscriber, <-chan *message.Message, error) {
-	group := n.cfg.TopicPrefix + "." + r.name
-	if n.cfg.embedded {
-		group = ""
-	}
-	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers: n.cfg.KafkaBrokers, Group: group, Pipelined: true, MaxInFlight: 4096,
-		Assigned: r.runtime.Assigned, Revoked: r.runtime.Revoked,
-		// Records that are gone are for a human to look after; /readyz says so until
-		// the next start. Ingest goes on.
-		Stopped: func(topic string, partition int, err error) {
-			err = fmt.Errorf("projection %s stands still in partition %d of %s: %w", r.name, partition, topic, err)
-			n.projecting.Store(&err)
-		},
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"reader": r.name}, n.metrics), Logger: n.cfg.logger,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	msgs, err := subscriber.Subscribe(context.WithoutCancel(ctx), topic)
-	if err != nil {
-		return nil, nil, errors.Join(err, subscriber.Close())
-	}
-	return subscriber, msgs, nil
 }
 
 // ends gives the end of each partition of the topic of events.
@@ -305,12 +139,12 @@ func (n *node) Fresh(ctx context.Context, projection string) error {
 	if err != nil {
 		return err
 	}
-	return n.waiter.Wait(ctx, projection, ends)
+	return n.waiter.Load().Wait(ctx, projection, ends)
 }
 
 // Reached waits until a projection has passed a position.
 func (n *node) Reached(ctx context.Context, projection string, p domain.Position) error {
-	return n.waiter.Wait(ctx, projection, map[int]int64{p.Partition: p.Offset + 1})
+	return n.waiter.Load().Wait(ctx, projection, map[int]int64{p.Partition: p.Offset + 1})
 }
 
 // dialects are the wires that callbacks are told on.
@@ -366,6 +200,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		}
 		n.onStop(func(context.Context) error { return store.Close() })
 		cfg.Doors = append(cfg.Doors, store)
+		cfg.Platform.Files = uploads{store}
 	}
 	server, err := httpapi.New(cfg)
 	if err != nil {
