@@ -99,6 +99,10 @@ func (p *partition) work() {
 		case <-settle.C:
 			p.settleHeld()
 		case first := <-p.queue:
+			if p.ctx.Err() != nil { // no new work when both are there
+				first.Nack()
+				return
+			}
 			if !p.take(p.collect(first)) {
 				return
 			}
