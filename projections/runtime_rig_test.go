@@ -243,7 +243,18 @@ type process struct {
 // start starts a process that takes all partitions, whoever else has them.
 func (r *rig) start(t testing.TB, projection projections.Projection, change func(*projections.RuntimeConfig)) *process {
 	t.Helper()
-	p := &process{registry: prometheus.NewRegistry(), wire: &wire{}, failed: make(chan error, 100), logged: &syncBuffer{}}
+	return r.launch(t, projection, &wire{}, change)
+}
+
+// startOver starts a process whose way to Postgres is w.
+func (r *rig) startOver(t testing.TB, projection projections.Projection, w *wire) *process {
+	t.Helper()
+	return r.launch(t, projection, w, nil)
+}
+
+func (r *rig) launch(t testing.TB, projection projections.Projection, w *wire, change func(*projections.RuntimeConfig)) *process {
+	t.Helper()
+	p := &process{registry: prometheus.NewRegistry(), wire: w, failed: make(chan error, 100), logged: &syncBuffer{}}
 	cfg := projections.RuntimeConfig{
 		Projection: projection, Pool: p.wire.pool(t, r.pool), Position: kafka.PositionOf,
 		Ends:     func(ctx context.Context) (map[int]int64, error) { return r.log.Ends(ctx, topic) },

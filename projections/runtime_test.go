@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -220,7 +219,7 @@ func (r *rig) runtime(t *testing.T, projection projections.Projection) *projecti
 	runtime, err := projections.NewRuntime(projections.RuntimeConfig{
 		Projection: projection, Pool: r.pool, Position: kafka.PositionOf,
 		Ends: func(context.Context) (map[int]int64, error) { return map[int]int64{}, nil },
-		Now:  time.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(),
+		Now:  time.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
