@@ -22,6 +22,7 @@ const (
 	headerTime        = "ce_time"
 	headerDialect     = "ce_parleydialect" // extension: the channel's dialect
 	headerContentType = "content-type"
+	headerTrace       = "traceparent" // extension: the request that the event came with; it has no prefix, as tracers expect
 
 	specVersion = "1.0"
 	timeLayout  = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 of one width, so that it sorts as text

@@ -80,6 +80,9 @@ func (s *Store) Append(ctx context.Context, events ...domain.Event) ([]domain.Po
 		if err != nil {
 			return nil, err
 		}
+		if trace := domain.TraceOf(ctx); trace != "" {
+			msg.Metadata[headerTrace] = trace
+		}
 		msg.SetContext(ctx)
 		msgs[i] = msg
 	}

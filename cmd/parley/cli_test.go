@@ -269,6 +269,29 @@ func TestReplayCommand(t *testing.T) {
 	}
 }
 
+// TestTraceInTheLog: what a request is traced under stands in the envelope of its
+// events.
+func TestTraceInTheLog(t *testing.T) {
+	t.Parallel()
+	p := startParley(t)
+	ch := p.channel(`{"dialect":"respondio","name":"Traced","id_type":"phone","callback_url":"http://127.0.0.1:9"}`)
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/custom/channel/webhook/", strings.NewReader(inboundBody(ch.ID, "+15550100", "m1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+ch.APIToken)
+	req.Header.Set("Traceparent", trace)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if out := p.must("replay", "--channel", ch.ID); !strings.Contains(out, `"traceparent":"`+trace+`"`) {
+		t.Errorf("%d, and the log has %s", resp.StatusCode, out)
+	}
+}
+
 func TestProjectionsCommand(t *testing.T) {
 	t.Parallel()
 	p := startParley(t)
