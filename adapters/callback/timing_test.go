@@ -252,7 +252,7 @@ func TestOutcome_IsToldWhenTheLogIsBack(t *testing.T) {
 			w := r.start()
 			failures := 0
 			r.log.fail = func(e domain.Event) (bool, error) {
-				if _, ok := e.Data.(domain.DeliveryAttempted); ok && failures < 20 {
+				if _, ok := e.Data.(domain.DeliveryAttempted); ok && failures < 8 {
 					failures++
 					return lands, errors.New("no acknowledgement")
 				}
@@ -265,7 +265,7 @@ func TestOutcome_IsToldWhenTheLogIsBack(t *testing.T) {
 			if got := r.receiver.texts("anna"); !slices.Equal(got, []string{"one", "two"}) {
 				t.Errorf("lands %v: sent %v", lands, got)
 			}
-			if failures != 20 {
+			if failures != 8 {
 				t.Errorf("the append was tried %d times", failures)
 			}
 		})
