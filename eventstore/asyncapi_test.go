@@ -1,0 +1,155 @@
+package eventstore_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/parley-im/parley/domain"
+	"github.com/parley-im/parley/eventstore"
+)
+
+// schema is what these tests look at in a schema of docs/asyncapi.yaml.
+type schema struct {
+	Ref        string            `yaml:"$ref"`
+	Required   []string          `yaml:"required"`
+	Properties map[string]schema `yaml:"properties"`
+}
+
+type description struct {
+	AsyncAPI string `yaml:"asyncapi"`
+	Channels map[string]struct {
+		Address  string            `yaml:"address"`
+		Messages map[string]schema `yaml:"messages"`
+	} `yaml:"channels"`
+	Components struct {
+		Messages map[string]struct {
+			Headers schema `yaml:"headers"`
+			Payload schema `yaml:"payload"`
+		} `yaml:"messages"`
+		Schemas map[string]schema `yaml:"schemas"`
+	} `yaml:"components"`
+}
+
+// resolve follows a reference to a schema.
+func (d description) resolve(t *testing.T, s schema) schema {
+	t.Helper()
+	if s.Ref == "" {
+		return s
+	}
+	found, ok := d.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]
+	if !ok {
+		t.Errorf("%s leads nowhere", s.Ref)
+	}
+	return found
+}
+
+// compare tells in which fields an example with every field filled and its schema
+// differ.
+func (d description) compare(t *testing.T, path string, s schema, example map[string]any) {
+	t.Helper()
+	s = d.resolve(t, s)
+	for _, name := range s.Required {
+		if _, ok := s.Properties[name]; !ok {
+			t.Errorf("%s requires %s, which it does not describe", path, name)
+		}
+	}
+	for name := range s.Properties {
+		if _, ok := example[name]; !ok {
+			t.Errorf("%s describes %s, which is never written", path, name)
+		}
+	}
+	for name, value := range example {
+		property, ok := s.Properties[name]
+		if !ok {
+			t.Errorf("%s does not describe %s", path, name)
+			continue
+		}
+		if inner, ok := value.(map[string]any); ok {
+			d.compare(t, path+"."+name, property, inner)
+		}
+	}
+}
+
+// Ensure that the description of the log for other consumers knows every stored
+// name, with the headers and fields that it is written with.
+func TestAsyncAPI(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d description
+	if err := yaml.Unmarshal(raw, &d); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(d.AsyncAPI, "3.") {
+		t.Errorf("asyncapi is %q", d.AsyncAPI)
+	}
+	for channel, names := range map[string][]string{"events": domain.EventTypes(), "channels": eventstore.RecordTypes()} {
+		if got := d.Channels[channel].Address; got != "parley."+channel {
+			t.Errorf("the address of %s is %q", channel, got)
+		}
+		for _, name := range names {
+			if d.Channels[channel].Messages[name].Ref != "#/components/messages/"+name || d.Components.Messages[name].Payload.Ref == "" {
+				t.Errorf("%s does not describe %s", channel, name)
+			}
+		}
+		for name := range d.Channels[channel].Messages {
+			if !slices.Contains(names, name) {
+				t.Errorf("%s describes %s, which is not written", channel, name)
+			}
+		}
+	}
+	for _, name := range domain.EventTypes() {
+		g := readGolden(t, name, golden{})
+		headers, value := map[string]any{}, map[string]any{}
+		for header, text := range g.Headers {
+			headers[header] = text
+		}
+		if err := json.Unmarshal(g.Value, &value); err != nil {
+			t.Fatal(err)
+		}
+		d.compare(t, name+" headers", d.Components.Messages[name].Headers, headers)
+		d.compare(t, name, d.Components.Messages[name].Payload, value)
+	}
+}
+
+// Ensure that the channel records are described with the fields they have.
+func TestAsyncAPIRecords(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d description
+	if err := yaml.Unmarshal(raw, &d); err != nil {
+		t.Fatal(err)
+	}
+	log := newTestLog(t)
+	r := log.registry(t, newSealer(t, key(1)))
+	ch := aChannel("1", "token-1")
+	ch.Delivery.OnExhausted = domain.OnExhaustedPark
+	r.create(t, ch)
+	if _, err := r.CreateToken(t.Context(), domain.Token{ID: "a", Account: "default", Name: "desk", Role: domain.RoleAgent}); err != nil {
+		t.Fatal(err)
+	}
+	for msg, err := range log.Scan(t.Context(), channelsTopic, 0, 0, 2) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, value, headers := msg.Metadata["ce_type"], map[string]any{}, map[string]any{"ce_id": msg.UUID}
+		for header, text := range msg.Metadata {
+			headers[header] = text
+		}
+		if err := json.Unmarshal(msg.Payload, &value); err != nil {
+			t.Fatal(err)
+		}
+		d.compare(t, name+" headers", d.Components.Messages[name].Headers, headers)
+		d.compare(t, name, d.Components.Messages[name].Payload, value)
+	}
+}
