@@ -22,7 +22,7 @@ const (
 func NormalizePhone(raw string) (number string, ok bool) {
 	digits := make([]byte, 0, mostPhoneDigits)
 	plus := false
-	for i := 0; i < len(raw); i++ {
+	for i := range len(raw) {
 		switch c := raw[i]; {
 		case c >= '0' && c <= '9':
 			if len(digits) == mostPhoneDigits {
@@ -45,7 +45,7 @@ func NormalizePhone(raw string) (number string, ok bool) {
 // validCustomID tells whether every character of s is one that a custom contact
 // id may hold (respond-io.md 2.1).
 func validCustomID(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
 		if !letter && (c < '0' || c > '9') && strings.IndexByte("_=+/@", c) < 0 {

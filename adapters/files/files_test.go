@@ -31,7 +31,15 @@ func open(t *testing.T) (*files.Store, *httptest.Server) {
 	return store, srv
 }
 
-func fetch(t *testing.T, method, url, byteRange string) (*http.Response, string) {
+// fetched is an answer, read to its end.
+type fetched struct {
+	status int
+	header http.Header
+	length int64
+	body   string
+}
+
+func fetch(t *testing.T, method, url, byteRange string) fetched {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
@@ -49,7 +57,7 @@ func fetch(t *testing.T, method, url, byteRange string) (*http.Response, string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(raw)
+	return fetched{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, body: string(raw)}
 }
 
 func TestServedAsMessengersFetch(t *testing.T) {
@@ -63,16 +71,16 @@ func TestServedAsMessengersFetch(t *testing.T) {
 		t.Errorf("the address %s does not keep the name", address)
 	}
 	for range 2 {
-		if resp, body := fetch(t, http.MethodGet, address, ""); resp.StatusCode != 200 || body != "%PDF-1.7 body" ||
-			resp.Header.Get("Content-Type") != "application/pdf" || resp.Header.Get("Content-Disposition") != "inline" {
-			t.Errorf("GET: %d %v %q", resp.StatusCode, resp.Header, body)
+		if got := fetch(t, http.MethodGet, address, ""); got.status != http.StatusOK || got.body != "%PDF-1.7 body" ||
+			got.header.Get("Content-Type") != "application/pdf" || got.header.Get("Content-Disposition") != "inline" {
+			t.Errorf("GET: %+v", got)
 		}
 	}
-	if resp, body := fetch(t, http.MethodHead, address, ""); resp.StatusCode != 200 || resp.ContentLength != 13 || body != "" {
-		t.Errorf("HEAD: %d, length %d", resp.StatusCode, resp.ContentLength)
+	if got := fetch(t, http.MethodHead, address, ""); got.status != http.StatusOK || got.length != 13 || got.body != "" {
+		t.Errorf("HEAD: %+v", got)
 	}
-	if resp, body := fetch(t, http.MethodGet, address, "bytes=0-3"); resp.StatusCode != 206 || body != "%PDF" {
-		t.Errorf("Range: %d %q", resp.StatusCode, body)
+	if got := fetch(t, http.MethodGet, address, "bytes=0-3"); got.status != http.StatusPartialContent || got.body != "%PDF" {
+		t.Errorf("Range: %+v", got)
 	}
 }
 
@@ -83,9 +91,9 @@ func TestScriptsRunAsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, _ := fetch(t, http.MethodGet, address, "")
-	if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox;") || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("a page is served with %v", resp.Header)
+	header := fetch(t, http.MethodGet, address, "").header
+	if csp := header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox;") || header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("a page is served with %v", header)
 	}
 }
 
@@ -98,8 +106,8 @@ func TestNamesStayInside(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/files/..%2f..%2fetc/passwd", "/files/aaaaaaaaaaaaaaaaaaaaaaaaaa/..%2fx", "/files/aaaaaaaaaaaaaaaaaaaaaaaaaa/none"} {
-		if resp, _ := fetch(t, http.MethodGet, srv.URL+path, ""); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d", path, resp.StatusCode)
+		if got := fetch(t, http.MethodGet, srv.URL+path, ""); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, got.status)
 		}
 	}
 }
@@ -116,7 +124,7 @@ func TestNothingIsLeftOfARefusedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close() //nolint:errcheck // only a folder's handle
+	defer store.Close()
 	if _, _, err := store.Keep(t.Context(), "big.bin", endless{}); !errors.Is(err, files.ErrTooLarge) {
 		t.Errorf("endless file: %v", err)
 	}

@@ -36,7 +36,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
 	}
 	defer cancel()
-	r = single(r.WithContext(domain.WithTrace(ctx, r.Header.Get("traceparent"))))
+	r = single(r.WithContext(domain.WithTrace(ctx, r.Header.Get("Traceparent"))))
 	res := &response{ResponseWriter: w, request: r}
 	g.bound(res, r)
 

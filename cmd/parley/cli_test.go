@@ -134,7 +134,10 @@ func TestChannelsCommand(t *testing.T) {
 func TestTokensCommand(t *testing.T) {
 	t.Parallel()
 	p := startParley(t)
-	var made struct{ ID, Token string }
+	var made struct {
+		ID    string `json:"id"`
+		Token string `json:"token"`
+	}
 	if err := json.Unmarshal([]byte(p.must("tokens", "create", "--name", "wallboard", "--role", "reader")), &made); err != nil {
 		t.Fatal(err)
 	}

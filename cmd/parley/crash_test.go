@@ -32,6 +32,7 @@ type receiver struct {
 }
 
 func newReceiver(t testing.TB) *receiver {
+	t.Helper()
 	r := &receiver{calls: map[string][]string{}, keys: map[string]int{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		var body struct {

@@ -39,11 +39,11 @@ func (c *devCommand) Run(ctx context.Context, s streams, cli *commands) error {
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(s.err, "stopping …")
-		return dev.stop()
+		return dev.stop(ctx)
 	case err := <-dev.node.failed:
-		return errors.Join(err, dev.stop())
+		return errors.Join(err, dev.stop(ctx))
 	case <-dev.databaseEnded():
-		return errors.Join(errors.New("the private Postgres ended by itself; start again, it recovers"), dev.stop())
+		return errors.Join(errors.New("the private Postgres ended by itself; start again, it recovers"), dev.stop(ctx))
 	}
 }
 
@@ -72,7 +72,7 @@ func startDev(ctx context.Context, s settings, data string, logger *slog.Logger,
 	d := &dev{dir: dir}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.stop())
+			err = errors.Join(err, d.stop(ctx))
 		}
 	}()
 	if d.lock, err = lockDir(dir); err != nil {
@@ -134,8 +134,8 @@ func (d *dev) databaseEnded() <-chan struct{} {
 }
 
 // stop stops what was started, newest first.
-func (d *dev) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+func (d *dev) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	var errs []error
 	if d.node != nil {

@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exitRequest(code)) }),
+		kong.Exit(func(code int) { panic(exitRequest(code)) }), //nolint:forbidigo // the one way out of kong that ends no process
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "parley:", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +53,8 @@ func (n *node) onStop(undo func(context.Context) error) { n.undo = append(n.undo
 // stop undoes what was made, newest first, within ctx as far as it goes.
 func (n *node) stop(ctx context.Context) error {
 	var errs []error
-	for i := len(n.undo) - 1; i >= 0; i-- {
-		errs = append(errs, n.undo[i](ctx))
+	for _, undo := range slices.Backward(n.undo) {
+		errs = append(errs, undo(ctx))
 	}
 	n.undo = nil
 	return errors.Join(errs...)
@@ -202,7 +203,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		cfg.Doors = append(cfg.Doors, store)
 		cfg.Platform.Files = uploads{store}
 	}
-	server, err := httpapi.New(cfg)
+	server, err := httpapi.New(cfg) //nolint:contextcheck // requests bring their own
 	if err != nil {
 		return err
 	}

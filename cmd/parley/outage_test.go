@@ -43,7 +43,7 @@ func TestLogAway(t *testing.T) {
 	t.Parallel()
 	dir, port := t.TempDir(), freePort(t)
 	start := func() *embedded.Log {
-		log, err := embedded.Start(context.Background(), embedded.Config{Dir: dir, Port: port})
+		log, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Port: port})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,8 +65,10 @@ func TestLogAway(t *testing.T) {
 	}
 	status, header, raw := post("away")
 	var refused struct {
-		Code  int                      `json:"code"`
-		Error struct{ Message string } `json:"error"`
+		Code  int `json:"code"`
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
 	}
 	if err := json.Unmarshal(raw, &refused); err != nil || status != http.StatusServiceUnavailable || refused.Code != 503 ||
 		refused.Error.Message == "" || header.Get("Retry-After") == "" {
@@ -100,7 +102,7 @@ func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.Dir(t)
 	start := func() *postgres.Cluster {
-		cluster, err := postgres.StartCluster(context.Background(), postgres.ClusterConfig{Dir: dir})
+		cluster, err := postgres.StartCluster(t.Context(), postgres.ClusterConfig{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +131,7 @@ func TestDatabaseAway(t *testing.T) {
 	cluster = start()
 	t.Cleanup(func() {
 		p.stop()
-		if err := cluster.Stop(context.Background()); err != nil {
+		if err := cluster.Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

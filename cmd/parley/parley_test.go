@@ -84,7 +84,7 @@ func (p *parley) stop() {
 		return
 	}
 	p.down = true
-	if err := p.dev.stop(); err != nil {
+	if err := p.dev.stop(context.Background()); err != nil {
 		p.t.Errorf("stop Parley: %v", err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 // the background while the database is away. It returns when they run, or after
 // firstProjection without them.
 func (n *node) startProjecting(ctx context.Context) error {
-	runtimes, err := n.runtimes()
+	runtimes, err := n.runtimes(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ type runner struct {
 }
 
 // runtimes makes the projections of this node's roles.
-func (n *node) runtimes() ([]runner, error) {
+func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 	var list []runner
 	add := func(p projections.Projection, follower projections.Follower) error {
 		runtime, err := projections.NewRuntime(projections.RuntimeConfig{
@@ -93,7 +93,7 @@ func (n *node) runtimes() ([]runner, error) {
 	}
 	if n.cfg.has(roleDelivery) {
 		deliveries := projections.NewDeliveries(n.pool)
-		worker, err := n.worker(deliveries)
+		worker, err := n.worker(ctx, deliveries)
 		if err != nil {
 			return nil, err
 		}
@@ -105,8 +105,8 @@ func (n *node) runtimes() ([]runner, error) {
 }
 
 // worker makes the delivery worker.
-func (n *node) worker(deliveries *projections.Deliveries) (*callback.Worker, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), firstProjection)
+func (n *node) worker(ctx context.Context, deliveries *projections.Deliveries) (*callback.Worker, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstProjection)
 	defer cancel()
 	partitions, err := n.log.Partitions(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix))
 	if err != nil {

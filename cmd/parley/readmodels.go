@@ -26,7 +26,7 @@ type projectionsCommand struct {
 
 // database is how a command reaches the read models.
 type database struct {
-	DatabaseURL string `help:"Postgres of the installation." required:"" placeholder:"URL"`
+	DatabaseURL string `help:"Postgres of the installation." required:"true" placeholder:"URL"`
 }
 
 func (d database) with(ctx context.Context, do func(*pgxpool.Pool) error) error {
@@ -50,7 +50,7 @@ func (c projectionsList) Run(ctx context.Context, s streams) error {
 	ends := map[int]int64{}
 	if len(c.KafkaBrokers) > 0 {
 		log := kafka.NewLog(c.KafkaBrokers)
-		defer log.Close() //nolint:errcheck // only connections of a reader
+		defer log.Close()
 		var err error
 		if ends, err = log.Ends(ctx, eventstore.EventsTopic(c.TopicPrefix)); err != nil {
 			return err

@@ -36,7 +36,10 @@ func respondHostedFile(t *testing.T, s *respondSuite) { //nolint:thelper // a te
 	made := s.do(t, http.MethodPost, "/v1/files?name=inv-88.pdf", map[string]string{
 		"Authorization": "Bearer " + s.parley.Token, "Content-Type": "application/pdf",
 	}, content)
-	var file struct{ URL, FileName string }
+	var file struct {
+		URL      string `json:"url"`
+		FileName string `json:"fileName"`
+	}
 	if err := json.Unmarshal(made.raw, &file); err != nil || made.status != http.StatusCreated {
 		t.Fatalf("upload: %d %s", made.status, made.raw)
 	}

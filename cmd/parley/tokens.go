@@ -43,7 +43,7 @@ func (c tokensList) Run(ctx context.Context, s streams) error {
 type tokensCreate struct {
 	remote
 
-	Name string `help:"What it is for." required:"" placeholder:"NAME"`
+	Name string `help:"What it is for." required:"true" placeholder:"NAME"`
 	Role string `help:"What it may do: admin, agent or reader." default:"agent" enum:"admin,agent,reader"`
 }
 
