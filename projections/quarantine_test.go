@@ -151,16 +151,14 @@ func TestQuarantineSurvivesRestart(t *testing.T) {
 			r := newRig(t)
 			at := r.spoil(t, written(1, "bad"), noJSON)
 			r.write(t, written(1, "a"), written(2, "a"))
-			if step.words != "insert into counts" {
-				first := r.start(t, counter{}, nil)
-				first.wire.cutAt(step.words, step.after)
-			}
-			second := r.start(t, counter{}, nil)
+			cut := &wire{}
+			cut.cutAt(step.words, step.after)
+			first := r.startOver(t, counter{}, cut)
 			r.settled(t, stream(1))
 			if list := r.quarantined(t); len(list) != 1 {
 				t.Fatalf("for an operator: %+v", list)
 			}
-			second.stop()
+			first.stop()
 			third := r.start(t, counter{}, nil)
 			r.write(t, written(1, "b"), written(2, "b"))
 			r.settled(t, stream(1))
@@ -212,6 +210,7 @@ func TestQuarantineTakesAnything(t *testing.T) {
 	spoiled := []domain.Position{
 		r.spoil(t, written(1, "panic"), func(*message.Message) {}),
 		r.spoil(t, written(2, "x"), header("ce_subject", "620418/\xff\x00")),
+		r.spoil(t, written(9, "x"), func(msg *message.Message) { msg.Metadata["ce_subject"] = "620418/\xfe\x00"; noJSON(msg) }),
 		r.spoil(t, written(3, "x"), header("ce_subject", "")),
 		r.spoil(t, written(4, "x"), header("ce_time", "\x00\xff")),
 		r.spoil(t, written(5, "x"), header("x\x00", "\xff\x00")), // harmless
