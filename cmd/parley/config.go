@@ -37,6 +37,7 @@ type settings struct {
 	CallbackAllow   []string      `help:"Address ranges (CIDR) that callbacks may reach besides public addresses." placeholder:"CIDR,..."`
 	CallbackTimeout time.Duration `help:"How long one call to a callback may take." default:"30s"`
 	InboundRate     int           `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
+	MaxWaiting      int           `help:"Events that may wait for the log in this process; above it the answer is 503." default:"8192"`
 	Roles           []string      `help:"What this node does: api, projector, delivery." default:"api,projector,delivery"`
 	FilesDir        string        `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
@@ -90,6 +91,9 @@ func (s settings) check() (nodeConfig, error) {
 	}
 	if s.InboundRate < 0 {
 		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")
+	}
+	if s.MaxWaiting <= 0 {
+		return cfg, errors.New("PARLEY_MAX_WAITING must be 1 or more")
 	}
 	if s.Partitions < 0 || s.Replication < 0 {
 		return cfg, errors.New("PARLEY_PARTITIONS and PARLEY_REPLICATION must not be negative")

@@ -39,16 +39,13 @@ func openLog(ctx context.Context, cfg nodeConfig, reg prometheus.Registerer) (*k
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers: cfg.KafkaBrokers, Key: eventstore.Key, Sync: cfg.sync, Registerer: reg, Logger: cfg.logger,
-		MaxBatchBytes: 2 << 20, MaxWaiting: cfg.maxWaiting(),
+		MaxBatchBytes: 2 << 20, MaxWaiting: cfg.MaxWaiting,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the log: %w", err)
 	}
 	return log, publisher, nil
 }
-
-// maxWaiting is how many records may wait for the log before doors answer 503.
-func (c nodeConfig) maxWaiting() int { return 8192 }
 
 // follow starts the registry on the topic of channels and waits until it holds
 // everything that is there: from then on authentication needs nothing outside

@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,5 +147,98 @@ func TestDatabaseAway(t *testing.T) {
 			} `json:"data"`
 		}
 		return json.Unmarshal(raw, &list) == nil && len(list.Data) == 1 && list.Data[0].Count == posts
+	})
+}
+
+// TestBackPressure: when the log is slow, as many events wait as may; more are
+// refused at once, and what waited too long is refused, both in the dialect's
+// shape with a time to come back.
+func TestBackPressure(t *testing.T) {
+	t.Parallel()
+	log, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stuck atomic.Bool
+	release := make(chan struct{})
+	set := settings{
+		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: time.Second, Roles: []string{roleAPI}, TopicPrefix: "parley",
+		DatabaseURL: pgtest.URL(t), KafkaBrokers: log.Brokers(), Partitions: 1, MaxWaiting: 2,
+	}
+	if err := set.fillSecrets(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := set.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.logger = slog.New(slog.DiscardHandler)
+	cfg.sync = func(ctx context.Context, topic string, partition int, base int64) error {
+		if stuck.Load() {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return log.Sync(ctx, topic, partition, base)
+	}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := startNode(t.Context(), cfg, listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(n.stop(context.WithoutCancel(t.Context())), log.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &parley{t: t, URL: "http://" + listener.Addr().String(), Token: testToken}
+	ch := p.channel(`{"dialect":"respondio","name":"Slow","id_type":"phone","callback_url":"http://127.0.0.1:9"}`)
+	type answer struct {
+		status int
+		header http.Header
+		raw    []byte
+	}
+	answers := make(chan answer, 8)
+	post := func(id string) {
+		status, header, raw := p.do(http.MethodPost, "/custom/channel/webhook/", ch.APIToken, inboundBody(ch.ID, "+15550100", id))
+		answers <- answer{status, header, raw}
+	}
+	refused := func(what string) {
+		t.Helper()
+		select {
+		case a := <-answers:
+			if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || !strings.Contains(string(a.raw), `"code":503`) {
+				t.Errorf("%s: %d, Retry-After %q, %s", what, a.status, a.header.Get("Retry-After"), a.raw)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: no answer", what)
+		}
+	}
+	stuck.Store(true)
+	go post("one")
+	go post("two")
+	waiting := func() float64 {
+		_, _, raw := p.do(http.MethodGet, "/metrics", "", "")
+		_, rest, _ := strings.Cut(string(raw), "\nparley_log_append_waiting_records ")
+		value, _, _ := strings.Cut(rest, "\n")
+		number, _ := strconv.ParseFloat(value, 64)
+		return number
+	}
+	eventually(t, 10*time.Second, "two events waiting", func() bool { return waiting() == 2 })
+	go post("three")
+	refused("above the limit")
+	refused("after 5 s")
+	refused("after 5 s")
+	stuck.Store(false)
+	close(release)
+	eventually(t, 10*time.Second, "accepted when the log is well again", func() bool {
+		post("four")
+		a := <-answers
+		return a.status == http.StatusOK
 	})
 }

@@ -43,7 +43,7 @@ const testToken = "test-admin-token-0001"
 func startParley(t testing.TB, options ...option) *parley {
 	t.Helper()
 	set := settings{
-		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: 30 * time.Second, Roles: allRoles,
+		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: 30 * time.Second, Roles: allRoles, MaxWaiting: 8192,
 		TopicPrefix: "parley", DatabaseURL: pgtest.URL(t),
 	}
 	if brokers := os.Getenv("PARLEY_TEST_KAFKA"); brokers != "" {
