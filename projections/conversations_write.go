@@ -103,7 +103,7 @@ func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expire
 	}
 	t.writeEarly(b, partition)
 	b.Queue(expireEarly, partition, expired)
-	return sendBatch(ctx, tx, b)
+	return sendLast(ctx, tx, b)
 }
 
 func (t *threadRows) writeContacts(b *pgx.Batch) error {

@@ -283,7 +283,7 @@ func (run *deliveryRun) write(ctx context.Context, tx pgx.Tx) error {
 	if batch.Len() == 0 {
 		return nil
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	return sendLast(ctx, tx, batch)
 }
 
 func (run *deliveryRun) queueInserts(batch *pgx.Batch) error {

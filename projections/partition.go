@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parley-im/parley/domain"
 	"github.com/parley-im/parley/eventstore"
@@ -46,6 +47,8 @@ type partition struct {
 	closed bool
 
 	progress progress // for everybody
+
+	began time.Time // when the last batch was taken
 
 	next int64               // first offset that is not applied yet
 	held map[string]struct{} // streams that wait behind a record that cannot be applied
@@ -125,16 +128,33 @@ func (p *partition) refuseRest() {
 	}
 }
 
-// collect takes what waits, without waiting for more: while a transaction runs
-// the next batch grows by itself.
+// collect takes what waits. While a transaction runs the next batch grows by
+// itself; under a steady load it grows until a beat has passed since the last
+// one was taken, because a transaction costs as much as many events in it. What
+// comes after a pause does not wait.
 func (p *partition) collect(first *message.Message) []*message.Message {
 	batch := append(make([]*message.Message, 0, 64), first)
+	beat := time.NewTimer(time.Until(p.began.Add(p.runtime.cfg.Beat)))
+	defer beat.Stop()
+	over := time.Since(p.began) >= p.runtime.cfg.Beat
+	defer func() { p.began = time.Now() }()
 	for size := len(first.Payload); len(batch) < p.runtime.cfg.MaxBatch && size < maxBatchBytes; {
 		select {
 		case msg := <-p.queue:
 			batch, size = append(batch, msg), size+len(msg.Payload)
+			continue
 		default:
+		}
+		if over {
 			return batch
+		}
+		select {
+		case msg := <-p.queue:
+			batch, size = append(batch, msg), size+len(msg.Payload)
+		case <-beat.C:
+			over = true
+		case <-p.ctx.Done():
+			over = true
 		}
 	}
 	return batch
@@ -231,8 +251,8 @@ func (p *partition) commit(run run) error {
 	defer cancel()
 	defer context.AfterFunc(p.ctx, func() { time.AfterFunc(revokeGrace, cancel) })()
 	started := p.runtime.cfg.Now()
-	err := pgx.BeginFunc(ctx, p.runtime.cfg.Pool, func(tx pgx.Tx) error {
-		return p.runtime.apply(ctx, tx, p.number, p.next, run)
+	err := inPipeline(ctx, p.runtime.cfg.Pool, p.runtime.fence(p.number, p.next, run), func(tx pgx.Tx) error {
+		return p.runtime.apply(ctx, tx, p.number, run)
 	})
 	if err != nil {
 		return err
@@ -241,22 +261,27 @@ func (p *partition) commit(run run) error {
 	return nil
 }
 
-// apply is the inside of one transaction: fence, quarantine, rows.
-func (r *Runtime) apply(ctx context.Context, tx pgx.Tx, number int, from int64, run run) error {
+// fence queues the move of the checkpoint from where this process has left it.
+func (r *Runtime) fence(number int, from int64, run run) func(*pgx.Batch) {
 	var last *time.Time
 	if !run.last.IsZero() {
 		last = &run.last
 	}
-	tag, err := tx.Exec(ctx, `
-		update checkpoints set next = $4, event_time = coalesce($5, event_time), moved_at = now()
-		where projection = $1 and partition = $2 and next = $3`,
-		r.cfg.Projection.Name(), number, from, run.next, last)
-	if err != nil {
-		return fmt.Errorf("move checkpoint of %s: %w", r.cfg.Projection.Name(), err)
+	return func(b *pgx.Batch) {
+		b.Queue(`
+			update checkpoints set next = $4, event_time = coalesce($5, event_time), moved_at = now()
+			where projection = $1 and partition = $2 and next = $3`,
+			r.cfg.Projection.Name(), number, from, run.next, last).Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() == 0 {
+				return errFenced
+			}
+			return nil
+		})
 	}
-	if tag.RowsAffected() == 0 {
-		return errFenced
-	}
+}
+
+// apply is the inside of one transaction, behind the fence: quarantine, rows.
+func (r *Runtime) apply(ctx context.Context, tx pgx.Tx, number int, run run) error {
 	if err := r.quarantine(ctx, tx, number, run.caught); err != nil {
 		return err
 	}

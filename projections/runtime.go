@@ -31,6 +31,9 @@ type RuntimeConfig struct {
 	Failed func(error)
 	// MaxBatch is how many events one transaction takes at most. Default 1000.
 	MaxBatch int
+	// Beat is how far apart the transactions of a partition begin at least, unless a
+	// batch is full. Default 25 ms.
+	Beat time.Duration
 	// MaxQueued is how many messages of one partition may wait. It must not be less
 	// than what the subscriber keeps in flight, so that a partition that stands still
 	// does not hold up the others. Default 4096.
@@ -43,6 +46,7 @@ type RuntimeConfig struct {
 const (
 	defaultMaxBatch  = 1000
 	defaultMaxQueued = 4096
+	defaultBeat      = 25 * time.Millisecond
 )
 
 // Runtime drives one projection over the partitions that this process is given.
@@ -60,6 +64,9 @@ type Runtime struct {
 func NewRuntime(cfg RuntimeConfig) (*Runtime, error) {
 	if cfg.MaxBatch == 0 {
 		cfg.MaxBatch = defaultMaxBatch
+	}
+	if cfg.Beat == 0 {
+		cfg.Beat = defaultBeat
 	}
 	if cfg.MaxQueued == 0 {
 		cfg.MaxQueued = defaultMaxQueued
