@@ -62,5 +62,5 @@ func (r *Reads) Contacts(ctx context.Context, f domain.ContactFilter, p domain.P
 
 // Contact gives one contact; CodeNotFound when the account has none of that id.
 func (r *Reads) Contact(ctx context.Context, account string, id uuid.UUID) (domain.Contact, error) {
-	return one(ctx, r.pool, "contact", "select "+contactColumns+" from contacts where id = $1 and account = $2", scanContact, raw(&id), account)
+	return one(ctx, r.pool, "contact", "select "+contactColumns+byID("contacts"), scanContact, raw(&id), account)
 }

@@ -30,15 +30,23 @@ const (
 
 	selectMessages = `select ` + messageState + ` from messages m where m.id = any($1)`
 
+	// Each key is looked up by itself: a join that the planner may turn round would
+	// read a whole index where it knows nothing of the table yet.
 	selectExternal = `select ` + messageState + `
 		from unnest($1::uuid[], $2::text[]) k (conversation, external)
-		join messages m on m.conversation_id = k.conversation and m.external_id = k.external
-		where m.direction = 'out' and m.external_id <> ''`
+		cross join lateral (
+			select * from messages
+			where conversation_id = k.conversation and external_id = k.external and direction = 'out' and external_id <> ''
+			offset 0
+		) m`
 
 	selectEarly = `select r.id, r.conversation_id, r.external_id, r.value, r.reason, r.occurred_at, r.recorded_at,
 			r.partition, r."offset"
 		from unnest($1::uuid[], $2::text[]) k (conversation, external)
-		join early_receipts r on r.conversation_id = k.conversation and r.external_id = k.external
+		cross join lateral (
+			select * from early_receipts where conversation_id = k.conversation and external_id = k.external
+			offset 0
+		) r
 		order by r.partition, r."offset"`
 )
 

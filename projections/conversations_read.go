@@ -83,6 +83,6 @@ func (r *Reads) Conversations(ctx context.Context, f domain.ConversationFilter, 
 
 // Conversation gives one conversation; CodeNotFound when the account has none of that id.
 func (r *Reads) Conversation(ctx context.Context, account string, id uuid.UUID) (domain.Conversation, error) {
-	return one(ctx, r.pool, "conversation", "select "+conversationColumns+" from conversations where id = $1 and account = $2",
+	return one(ctx, r.pool, "conversation", "select "+conversationColumns+byID("conversations"),
 		scanConversation, raw(&id), account)
 }

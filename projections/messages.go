@@ -89,5 +89,5 @@ func readMessagePlace(cursor string) (domain.Position, error) {
 
 // Message gives one message; CodeNotFound when the account has none of that id.
 func (r *Reads) Message(ctx context.Context, account string, id uuid.UUID) (domain.Message, error) {
-	return one(ctx, r.pool, "message", "select "+messageColumns+" from messages where id = $1 and account = $2", scanMessage, raw(&id), account)
+	return one(ctx, r.pool, "message", "select "+messageColumns+byID("messages"), scanMessage, raw(&id), account)
 }
