@@ -46,7 +46,7 @@ func measureRing(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	r := &ring{bench: b, product: p, channels: channels, contacts: ringContacts, callbacks: callbacks}
-	if _, err := r.turn(ctx, ringOffered, b.span(2*time.Second, time.Second)); err != nil { // warm caches and pools
+	if _, err := r.turn(ctx, ringOffered, b.span(4*time.Second, 2*time.Second)); err != nil { // warm caches and pools
 		return err
 	}
 	var offered, full ringRounds
