@@ -56,7 +56,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	}
 	c.ring = newRing(t, 2, c.db)
 	c.list = []domain.Channel{
-		c.channel("c1", waits(time.Second, 2*time.Second, time.Minute)),
+		c.channel("c1", waits(time.Second, 300*time.Millisecond)),
 		c.channel("c2", func(ch *domain.Channel) { ch.RatePerSecond = 30 }),
 		c.channel("c3", waits(time.Second), func(ch *domain.Channel) { ch.Delivery.OnExhausted = domain.OnExhaustedContinue }),
 	}
@@ -124,6 +124,7 @@ func (c *chaos) restart(change ...func(*Config)) {
 	}
 	c.worker = c.start(append([]func(*Config){func(cfg *Config) {
 		cfg.Window, cfg.WindowRows, cfg.TotalSlots, cfg.Slots = 40, 140, 20, 8
+		cfg.mostParked = 1
 		cfg.Jitter = func() float64 { return float64(c.pick(1000)) / 1000 }
 	}}, change...)...)
 }
@@ -140,14 +141,14 @@ func (c *chaos) step() {
 			c.sent++
 			c.send(ch, contact, strconv.Itoa(c.sent))
 		}
-	case n < 85:
+	case n < 78:
 		c.decide()
-	case n < 88:
+	case n < 81:
 		c.db.setAway(true)
 		time.AfterFunc(time.Duration(c.pick(20))*time.Second, func() { c.db.setAway(false) })
-	case n < 90:
+	case n < 83:
 		c.restart()
-	case n < 92: // a record lands twice
+	case n < 85: // a record lands twice
 		records, _ := c.log.after(0, 0, 1<<30)
 		if len(records) > 0 {
 			if _, err := c.log.Append(context.Background(), records[c.pick(len(records))].Event); err != nil && c.peaceful.Load() {

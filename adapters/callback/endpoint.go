@@ -241,6 +241,9 @@ func (w *Worker) ended(c *call, prompt bool) {
 	if c.limited && c.place == nil {
 		c.place = e.rate.written(w.cfg.Now(), c.period)
 	}
+	if c.limited {
+		c.place.answered(w.cfg.Now(), c.period)
+	}
 	w.offer(e)
 }
 

@@ -157,6 +157,10 @@ func (t *tenure) merge(l *lane, fetched []domain.Delivery) {
 	if l.share.lanes[l.name] != l {
 		return // let go of meanwhile
 	}
+	if _, decided := t.lateLanes[l.name]; decided {
+		t.w.advance(l) // what was read is older than the decision: it is to be reloaded
+		return
+	}
 	before := len(l.rows)
 	for i := range fetched {
 		d := &fetched[i]
@@ -165,10 +169,8 @@ func (t *tenure) merge(l *lane, fetched []domain.Delivery) {
 		}
 		l.insert(d)
 	}
-	_, decided := t.lateLanes[l.name]
-	cut := l.cut()
-	l.more = cut || decided || l.missed || len(fetched) == laneRows
-	l.reload = decided
+	l.more = l.cut() || l.missed || len(fetched) == laneRows
+	l.reload = false
 	l.starved = len(l.rows) == before
 	t.w.advance(l)
 }
@@ -229,7 +231,7 @@ func (t *tenure) fetchPortion(ctx context.Context, s *portion) error {
 	var parked []string
 	var err error
 	if !listed {
-		parked, err = w.cfg.Store.ParkedLanes(ctx, t.partition, s.channel, mostParked+1)
+		parked, err = w.cfg.Store.ParkedLanes(ctx, t.partition, s.channel, w.cfg.mostParked+1)
 	}
 	var list []domain.Delivery
 	if err == nil {
@@ -294,6 +296,9 @@ func (s *portion) takeLane(name string, fetched []domain.Delivery) bool {
 	if _, parked := s.parked[name]; parked {
 		return false
 	}
+	if _, decided := t.lateLanes[name]; decided {
+		return false
+	}
 	for _, d := range fetched {
 		if _, late := t.late[d.ID]; late || t.sent[d.ID] != nil {
 			return false
@@ -303,10 +308,7 @@ func (s *portion) takeLane(name string, fetched []domain.Delivery) bool {
 	for i := range fetched {
 		l.insert(&fetched[i])
 	}
-	_, decided := t.lateLanes[name]
-	cut := l.cut()
-	l.more = cut || decided || len(fetched) == laneDepth
-	l.reload = decided
+	l.more = l.cut() || len(fetched) == laneDepth
 	t.w.advance(l)
 	return true
 }

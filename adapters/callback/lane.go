@@ -31,6 +31,7 @@ type lane struct {
 
 	state   laneState
 	current *domain.Delivery   // being called
+	decided bool               // current was redriven or dropped already: its outcome has come back before its append was answered
 	rows    []*domain.Delivery // open, in order, without current; a parked one can only be the last
 	more    bool               // the database may hold rows behind these
 	reload  bool               // the database may hold rows before these: start nothing until they are fetched
@@ -133,13 +134,15 @@ func (w *Worker) due(l *lane) {
 }
 
 // park lets the followers of a dead letter wait in the database. The lane's name
-// is remembered, so that a new message is not taken for its head.
+// is remembered, so that a new message is not taken for its head. The dead letter
+// itself stays for as long as the database may not know yet what it is.
 func (w *Worker) park(l *lane) {
-	l.clear()
+	l.cut()
 	l.more = false
 	l.state = laneParked
 	l.share.park(l.name)
 	if l.unseen == 0 {
+		l.clear()
 		l.share.remove(l)
 	}
 }
@@ -281,6 +284,11 @@ func (t *tenure) decided(r domain.Recorded, id uuid.UUID) {
 	if entry := t.sent[id]; entry != nil && entry.event != nil {
 		t.unawait(id) // a decision follows the outcome in the log
 	}
+	if l.current != nil && l.current.ID == id {
+		l.decided = true
+	} else if i := l.find(id); i >= 0 {
+		l.drop(i)
+	}
 	l.reload, l.more, l.missed, l.starved = true, true, true, false
 	t.w.advance(l)
 }
@@ -307,13 +315,16 @@ func (t *tenure) settle(l *lane, a domain.DeliveryAttempted) {
 			d.FirstTriedAt = &a.StartedAt
 		}
 		l.insert(d)
-	case a.Parks && !l.reload:
-		l.last = max(l.last, d.Position.Offset)
-		t.w.park(l)
-		return
+	case a.Parks && !l.decided:
+		// Rows may be on their way from the database that come before it (reload), so
+		// it stays as what it has become: none behind it goes before those are known.
+		d.State, d.Parked = domain.StateDead, true
+		l.insert(d)
+		l.more = l.cut() || l.more
 	default:
 		l.last = max(l.last, d.Position.Offset)
 	}
+	l.decided = false
 	t.w.advance(l)
 }
 

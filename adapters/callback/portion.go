@@ -26,8 +26,6 @@ type portion struct {
 }
 
 const (
-	// mostParked bounds the names of parked lanes in memory.
-	mostParked = 4096
 	// mostWaiting bounds the deliveries that come while a fetch runs.
 	mostWaiting = 4096
 	// soon is how far ahead of their time lanes are fetched into a full window, and
@@ -165,7 +163,7 @@ func (s *portion) skip(d domain.Delivery) {
 
 // park remembers a parked lane.
 func (s *portion) park(name string) {
-	if len(s.parked) >= mostParked {
+	if len(s.parked) >= s.tenure.w.cfg.mostParked {
 		s.overflow, s.more = true, true
 		return
 	}

@@ -18,7 +18,7 @@ const (
 	ratePeriod = time.Second
 	// rateGrace is how late after it was written a call may still be noticed by a
 	// receiver that has not answered yet.
-	rateGrace = 100 * time.Millisecond
+	rateGrace = 250 * time.Millisecond
 	// rateMargin is for clocks and schedulers.
 	rateMargin = 10 * time.Millisecond
 )

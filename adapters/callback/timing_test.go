@@ -127,6 +127,75 @@ func TestFirstTries_HaveSlotsOfTheirOwn(t *testing.T) {
 	})
 }
 
+// Ensure retries never use all slots of the process either, and that each that
+// ends lets the next go, of whichever endpoint.
+func TestRetries_LeaveSlotsOfTheProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing(t, 1, newMemory())
+		release := make(chan struct{})
+		failed := map[string]bool{}
+		r.receiver.answer = func(c received) (int, http.Header) {
+			r.receiver.mu.Lock()
+			defer r.receiver.mu.Unlock()
+			if !failed[c.key] {
+				failed[c.key] = true
+				return http.StatusServiceUnavailable, nil
+			}
+			return http.StatusOK, nil
+		}
+		r.receiver.block = func(c received) <-chan struct{} {
+			r.receiver.mu.Lock()
+			defer r.receiver.mu.Unlock()
+			if failed[c.key] {
+				return release
+			}
+			return nil
+		}
+		w := r.start(func(c *Config) { c.TotalSlots, c.Slots, c.Timeout = 16, 4, time.Hour })
+		for e := range 13 {
+			ch := r.channel(name("c", e), waits(time.Second))
+			for i := range 4 {
+				r.send(ch, name("contact", i), "hello")
+			}
+		}
+		time.Sleep(3 * time.Second) //nolint:forbidigo // the time is faked
+		if n := len(r.receiver.seen()); n != 52+12 {
+			t.Errorf("%d calls, want 52 and 12 of 16 slots for retries", n)
+		}
+		for n := 13; n <= 40; n++ {
+			release <- struct{}{}
+			synctest.Wait()
+			if got := len(r.receiver.seen()) - 52; got != n {
+				t.Fatalf("%d retries after %d have ended", got, n-12)
+			}
+		}
+		close(release)
+		w.end()
+	})
+}
+
+// Ensure the rate holds on a real connection, where it is told by the client
+// when a call was written and answered.
+func TestRate_OverHTTP(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, 1, newMemory())
+	r.overHTTP()
+	ch := r.channel("c1", func(ch *domain.Channel) { ch.RatePerSecond = 5 })
+	r.start()
+	for i := range 11 {
+		r.send(ch, name("contact", i), "hello")
+	}
+	r.receiver.await(t, calls(11))
+	seen := r.receiver.seen()
+	slices.SortFunc(seen, func(a, b received) int { return a.at.Compare(b.at) })
+	for i := 5; i < len(seen); i++ {
+		if gap := seen[i].at.Sub(seen[i-5].at); gap < time.Second {
+			t.Errorf("calls %d to %d came within %s", i-5, i, gap)
+		}
+	}
+}
+
 // Ensure a channel's rate holds in every second, whatever is waiting.
 func TestRate_NeverMoreThanConfiguredWithinASecond(t *testing.T) {
 	t.Parallel()

@@ -101,6 +101,8 @@ type Config struct {
 	Transport  http.RoundTripper // default: one that checks addresses against Allow
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+
+	mostParked int // names of parked lanes in memory, of a channel and partition; default 4096
 }
 
 func (c *Config) complete() error {
@@ -117,6 +119,7 @@ func (c *Config) complete() error {
 	setDefault(&c.TotalSlots, 512)
 	setDefault(&c.Window, 1024)
 	setDefault(&c.WindowRows, 4096)
+	setDefault(&c.mostParked, 4096)
 	if c.Owner == "" {
 		host, err := os.Hostname()
 		if err != nil {
