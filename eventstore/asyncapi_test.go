@@ -138,7 +138,7 @@ func TestAsyncAPIRecords(t *testing.T) {
 	if _, err := r.CreateToken(t.Context(), domain.Token{ID: "a", Account: "default", Name: "desk", Role: domain.RoleAgent}); err != nil {
 		t.Fatal(err)
 	}
-	for msg, err := range log.Scan(t.Context(), channelsTopic, 0, 0, 2) {
+	for msg, err := range log.Scan(t.Context(), log.channels, 0, 0, 2) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func newPast(t *testing.T) *past {
 			}
 		}
 	}
-	p.History = eventstore.NewHistory(eventsTopic, p.Log, kafka.PositionOf)
+	p.History = eventstore.NewHistory(p.events, p.Log, kafka.PositionOf)
 	p.all = export(t, p.History, domain.EventFilter{})
 	return p
 }
@@ -165,8 +165,8 @@ func TestHistoryByTime(t *testing.T) {
 	t.Parallel()
 	p := newPast(t)
 	times := map[time.Time]bool{}
-	for partition, end := range mustEnds(t, p.Log) {
-		for msg, err := range p.Scan(t.Context(), eventsTopic, partition, 0, end) {
+	for partition, end := range mustEnds(t, p.testLog) {
+		for msg, err := range p.Scan(t.Context(), p.events, partition, 0, end) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,9 +190,9 @@ func TestHistoryByTime(t *testing.T) {
 	}
 }
 
-func mustEnds(t *testing.T, log *kafka.Log) map[int]int64 {
+func mustEnds(t *testing.T, log *testLog) map[int]int64 {
 	t.Helper()
-	ends, err := log.Ends(t.Context(), eventsTopic)
+	ends, err := log.Ends(t.Context(), log.events)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,11 +207,11 @@ func TestHistoryForeignRecord(t *testing.T) {
 	for _, payload := range []string{"not\nJSON", "{\"a\":\n\"\xff\"}", `{"a": 1}`} {
 		msg := message.NewMessage(watermill.NewUUID(), []byte(payload))
 		msg.Metadata["ce_subject"] = "x"
-		if err := log.publisher.Publish(eventsTopic, msg); err != nil {
+		if err := log.publisher.Publish(log.events, msg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := eventstore.NewHistory(eventsTopic, log.Log, kafka.PositionOf)
+	h := eventstore.NewHistory(log.events, log.Log, kafka.PositionOf)
 	var data []string
 	for _, e := range export(t, h, domain.EventFilter{}) {
 		data = append(data, string(e.Data))

@@ -38,10 +38,10 @@ func (l *testLog) registry(t *testing.T, sealer *eventstore.Sealer, fixed ...dom
 	t.Helper()
 	f := &follower{logged: &bytes.Buffer{}}
 	f.Registry = eventstore.NewRegistry(eventstore.RegistryConfig{
-		Topic: channelsTopic, Publisher: l.publisher, Position: kafka.PositionOf, Sealer: sealer, Now: time.Now,
+		Topic: l.channels, Publisher: l.publisher, Position: kafka.PositionOf, Sealer: sealer, Now: time.Now,
 		Logger: slog.New(slog.NewTextHandler(f.logged, nil)), Fixed: fixed,
 	})
-	msgs, stop := l.read(t, channelsTopic)
+	msgs, stop := l.read(t, l.channels)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -58,7 +58,7 @@ func (f *follower) catchUp(t *testing.T, l *testLog) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ends, err := l.Ends(ctx, channelsTopic)
+	ends, err := l.Ends(ctx, l.channels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestRegistrySecretsAreSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	records := 0
-	for msg, err := range log.Scan(t.Context(), channelsTopic, 0, 0, 2) {
+	for msg, err := range log.Scan(t.Context(), log.channels, 0, 0, 2) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestRegistryUnreadableRecords(t *testing.T) {
 	put := func(name, stored, value string) {
 		msg := message.NewMessage(watermill.NewUUID(), []byte(value))
 		msg.Metadata["ce_subject"], msg.Metadata["ce_type"] = name, stored
-		if err := log.publisher.Publish(channelsTopic, msg); err != nil {
+		if err := log.publisher.Publish(log.channels, msg); err != nil {
 			t.Fatal(err)
 		}
 	}

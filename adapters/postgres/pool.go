@@ -92,8 +92,9 @@ func (o Options) config(url string) (*pgxpool.Config, error) {
 	if o.StatementTimeout > 0 {
 		setDefault(params, "statement_timeout", strconv.FormatInt(o.StatementTimeout.Milliseconds(), 10))
 	}
-	// A transaction forgotten by a stuck process must not hold its locks.
-	setDefault(params, "idle_in_transaction_session_timeout", "60000")
+	// A process that stands still in a transaction holds its rows: another that takes
+	// its work over waits for them no longer than for everything else of it.
+	setDefault(params, "idle_in_transaction_session_timeout", "10000")
 	return config, nil
 }
 

@@ -18,6 +18,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 	kafka := kafkatest.New(t, 3)
 	c := newCluster(t, strings.Join(kafka.Brokers(), ","))
 	a, b := c.two()
+	c.shared()
 	hooks := newListener(t, 5*time.Millisecond)
 	l := c.load(c.channel(hooks.URL), 16, 60)
 	l.pause = 50 * time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,38 @@ func (c *cluster) two(env ...string) (a, b *process) {
 	}
 	c.add(a, b)
 	return a, b
+}
+
+// shared waits until each of two nodes has its half of the partitions, and sends
+// what it projects.
+func (c *cluster) shared() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		eventually(c.t, 30*time.Second, "half of the partitions each", func() bool {
+			text := n.metrics()
+			for _, reader := range []string{"conversations", "deliveries"} {
+				if !regexp.MustCompile(`(?m)^parley_log_partitions\{[^}]*reader="` + reader + `"[^}]*\} 3$`).MatchString(text) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+// metrics reads what a node tells Prometheus.
+func (p *process) metrics() string {
+	p.t.Helper()
+	resp, err := http.Get(p.URL + "/metrics")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // channel makes a channel and waits until every node knows it.

@@ -125,7 +125,7 @@ type load struct {
 	cluster  *cluster
 	channel  channelAnswer
 	contacts int
-	each     int // posts of one contact; every third is a reply to it
+	each     int           // posts of one contact; every third is a reply to it
 	pause    time.Duration // between two posts of a contact
 	prefix   string        // of the texts; they sort as they are posted
 

@@ -43,6 +43,7 @@ func TestNodeKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, clusterBrokers(t))
 	a, b := c.two()
+	c.shared()
 	hooks := newListener(t, 20*time.Millisecond)
 	l := c.load(c.channel(hooks.URL), 16, 60)
 	l.pause = 50 * time.Millisecond
@@ -69,6 +70,7 @@ func TestNodePausedUnderLoad(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, clusterBrokers(t))
 	a, b := c.two()
+	c.shared()
 	hooks := newListener(t, 150*time.Millisecond)
 	l := c.load(c.channel(hooks.URL), 48, 30)
 	done := make(chan struct{})
