@@ -15,6 +15,10 @@ STATICCHECK   := $(TOOLS)/staticcheck
 GOLANGCI      := $(TOOLS)/golangci-lint
 GOVULNCHECK   := $(TOOLS)/govulncheck
 
+# Packages whose tests take the log that PARLEY_TEST_KAFKA names. The others have no
+# log at all, or one of their own.
+KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./cmd/parley
+
 # Packages whose goroutines share state: what the race detector is run on.
 RACE ?= ./eventstore/... ./projections/... ./adapters/... ./cmd/...
 
@@ -42,10 +46,10 @@ test-race: postgres ## the packages that share state, under the race detector (n
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo 'test-race: the race detector needs a C compiler: apt-get install gcc' >&2; exit 1; }
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(RACE)
 
-test-kafka: postgres ## the suites of the log on a real Apache Kafka, fetched with mvn or found in KAFKA_HOME
+test-kafka: postgres ## the log, its users and the whole product on a real Apache Kafka, fetched with mvn or found in KAFKA_HOME
 	@[ -n "$$KAFKA_HOME" ] || command -v mvn >/dev/null || { \
 		echo 'test-kafka: there is no Apache Kafka to test against: install Maven (mvn), which fetches it, or set KAFKA_HOME to an installed distribution' >&2; exit 1; }
-	$(GO) run ./adapters/kafka/kafkatest/cluster -brokers $(BROKERS) -- $(GO) test -count=1 -timeout 15m -tags kafka $(TEST)
+	$(GO) run ./adapters/kafka/kafkatest/cluster -brokers $(BROKERS) -- $(GO) test -count=1 -timeout 10m -tags kafka $(KAFKA_TEST)
 
 # The first test that finds no Postgres installs it. One package alone goes
 # first then, so that the others do not wait for the package manager's lock.

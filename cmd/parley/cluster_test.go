@@ -131,11 +131,13 @@ func (p *process) metrics() string {
 }
 
 // channel makes a channel and waits until every node knows it.
-func (c *cluster) channel(url string) channelAnswer {
+// Its failed callbacks are repeated after wait, which is 1s if none is given.
+func (c *cluster) channel(url string, wait ...string) channelAnswer {
 	c.t.Helper()
+	schedule := strings.Repeat(fmt.Sprintf("%q,", append(wait, "1s")[0]), 30)
 	var ch channelAnswer
 	if status := c.nodes[0].api(http.MethodPost, "/v1/channels", fmt.Sprintf(
-		`{"dialect":"respondio","name":"Cluster","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":{"schedule":["1s","1s","1s","1s"]}}`, url), &ch); status != http.StatusCreated {
+		`{"dialect":"respondio","name":"Cluster","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":{"schedule":[%s]}}`, url, strings.TrimSuffix(schedule, ",")), &ch); status != http.StatusCreated {
 		c.t.Fatalf("create channel: %d", status)
 	}
 	for _, n := range c.nodes {

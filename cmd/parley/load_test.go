@@ -18,6 +18,7 @@ type landed struct {
 	contact, text, key string
 	began              time.Time
 	ended              time.Time // zero: the caller went away first
+	refused            bool      // it was answered 503
 }
 
 // listener is a callback that takes some time for each call and keeps all of them
@@ -25,9 +26,10 @@ type landed struct {
 type listener struct {
 	*httptest.Server
 
-	takes time.Duration
-	mu    sync.Mutex
-	calls []*landed
+	takes  time.Duration
+	refuse atomic.Bool // answer 503
+	mu     sync.Mutex
+	calls  []*landed
 }
 
 func newListener(t testing.TB, takes time.Duration) *listener {
@@ -61,8 +63,13 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	l.mu.Lock()
-	call.ended = time.Now()
+	call.ended, call.refused = time.Now(), l.refuse.Load()
+	refused := call.refused
 	l.mu.Unlock()
+	if refused {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	fmt.Fprintf(w, `{"mId":"x-%s"}`, call.key)
 }
 
@@ -81,7 +88,9 @@ func (l *listener) seen() []landed {
 func (l *listener) missing(want map[string][]string) int {
 	told := map[string]bool{}
 	for _, call := range l.seen() {
-		told[call.text] = true
+		if !call.ended.IsZero() && !call.refused {
+			told[call.text] = true
+		}
 	}
 	n := 0
 	for _, texts := range want {
