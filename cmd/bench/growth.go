@@ -98,7 +98,7 @@ func (b *bench) growthCost(ctx context.Context, s size) (_ []float64, err error)
 		return nil, err
 	}
 	var cost []float64
-	for range b.cfg.rounds {
+	for range min(b.cfg.rounds, 2) {
 		x, err := r.turn(ctx, ringOffered, b.span(2*time.Second, 1500*time.Millisecond))
 		if err != nil {
 			return nil, err

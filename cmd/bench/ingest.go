@@ -82,7 +82,7 @@ func measureIngest(ctx context.Context, b *bench) (err error) {
 			}
 		}
 		b.sayf("round %d: %s", round+1, describe(targets))
-		for _, t := range targets {
+		for _, t := range targets[1:] {
 			if err := t.offer(ctx, fixed); err != nil {
 				return fmt.Errorf("%s at a fixed rate: %w", t.name, err)
 			}
@@ -101,6 +101,8 @@ type ingestTarget struct {
 	sent    int // messages so far: no number is used twice
 
 	rates      []float64
+	cost       []float64 // CPU-milliseconds a webhook, at full speed
+	slowCost   []float64 // at the fixed rate
 	p50s, p99s []float64 // milliseconds, by round
 }
 
@@ -129,13 +131,31 @@ func (t *ingestTarget) run(ctx context.Context, rate int, d time.Duration) (outc
 }
 
 func (t *ingestTarget) saturate(ctx context.Context, d time.Duration) error {
+	before, err := t.process.cpu()
+	if err != nil {
+		return err
+	}
 	out, err := t.run(ctx, 0, d)
+	if err != nil {
+		return err
+	}
+	after, err := t.process.cpu()
 	t.rates = append(t.rates, out.rate(warmUp, warmUp+d))
+	t.cost = append(t.cost, after.since(before).each(len(out.samples)))
 	return err
 }
 
 func (t *ingestTarget) offer(ctx context.Context, d time.Duration) error {
+	before, err := t.process.cpu()
+	if err != nil {
+		return err
+	}
 	out, err := t.run(ctx, ingestOffered, d)
+	if err != nil {
+		return err
+	}
+	after, err := t.process.cpu()
+	t.slowCost = append(t.slowCost, after.since(before).each(len(out.samples)))
 	latencies := out.latencies(warmUp)
 	t.p50s = append(t.p50s, millis(percentile(latencies, 50)))
 	t.p99s = append(t.p99s, millis(percentile(latencies, 99)))
@@ -164,7 +184,15 @@ func (b *bench) reportIngest(targets []*ingestTarget) {
 		Group: "ingest", Name: "webhooks accepted while projecting, all roles", Unit: "1/s", Rounds: whole.rates,
 		Ceiling: "handler + append, as durable", CeilingRounds: behind.rates,
 	})
+	b.report.add(Figure{
+		Group: "ingest", Name: "cost of a webhook at full speed, role api", Unit: "CPU-ms", Rounds: alone.cost,
+		Ceiling: "handler + append, as durable", CeilingRounds: behind.cost, Less: true,
+	})
 	at := fmt.Sprintf(" at %d/s", ingestOffered)
+	b.report.add(Figure{
+		Group: "ingest", Name: "cost of a webhook" + at + ", role api", Unit: "CPU-ms", Rounds: alone.slowCost,
+		Ceiling: "handler + append, as durable", CeilingRounds: behind.slowCost, Less: true,
+	})
 	for _, t := range []*ingestTarget{alone, whole} {
 		roles := map[bool]string{true: "role api", false: "all roles"}[t == alone]
 		b.report.add(Figure{

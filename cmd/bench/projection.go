@@ -21,7 +21,7 @@ const (
 // a rebuild, or catching up after an outage, comes to. The ceiling writes the
 // same rows with pgx into a Postgres of the same settings.
 func measureProjection(ctx context.Context, b *bench) (err error) {
-	n := b.size(100_000, 40_000)
+	n := b.size(80_000, 30_000)
 	if b.cfg.full {
 		n = million
 	}
@@ -48,7 +48,6 @@ func measureProjection(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, writer.close(ctx)) }()
-	b.report.Machine.Postgres = writer.version
 
 	var alone, whole, ceiling []float64
 	for round := range b.cfg.rounds {

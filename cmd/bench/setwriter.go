@@ -33,7 +33,6 @@ const setBatch = 1000
 type setWriter struct {
 	cluster *postgres.Cluster
 	pool    *pgxpool.Pool
-	version string
 	events  int
 	batches [partitions][]*setRows
 }
@@ -65,13 +64,7 @@ func (w *setWriter) open(ctx context.Context) (err error) {
 	if w.pool, err = postgres.Open(ctx, w.cluster.URL(), postgres.Options{}); err != nil {
 		return err
 	}
-	if err := postgres.Migrate(ctx, w.pool, projections.Migrations(), "public.parley_schema"); err != nil {
-		return err
-	}
-	if err := w.pool.QueryRow(ctx, "show server_version").Scan(&w.version); err != nil {
-		return fmt.Errorf("ask for the version of Postgres: %w", err)
-	}
-	return nil
+	return postgres.Migrate(ctx, w.pool, projections.Migrations(), "public.parley_schema")
 }
 
 func (w *setWriter) close(ctx context.Context) error {

@@ -185,8 +185,24 @@ func thisMachine(ctx context.Context, folder string) Machine {
 	if raw, err := os.ReadFile("/proc/loadavg"); err == nil {
 		m.Load = strings.Join(strings.Fields(string(raw))[:3], " ")
 	}
+	m.Postgres = postgresVersion(ctx)
 	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
 		m.Commit = strings.TrimSpace(string(out))
 	}
 	return m
+}
+
+// postgresVersion is that of the newest server that is installed.
+func postgresVersion(ctx context.Context) string {
+	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(programs) == 0 {
+		programs = []string{"postgres"}
+	}
+	out, err := exec.CommandContext(ctx, programs[len(programs)-1], "--version").Output()
+	if err != nil {
+		return ""
+	}
+	version := strings.TrimPrefix(strings.TrimSpace(string(out)), "postgres (PostgreSQL) ")
+	version, _, _ = strings.Cut(version, " ")
+	return version
 }
