@@ -23,8 +23,14 @@ func openLog(ctx context.Context, cfg nodeConfig, reg prometheus.Registerer) (*k
 		return nil, nil, errors.Join(fmt.Errorf("reach the log at %v: %w", cfg.KafkaBrokers, err), log.Close())
 	}
 	replication := cfg.replication(brokers)
-	events := map[string]string{"retention.ms": "-1", "max.message.bytes": maxRecordBatch}
-	channels := map[string]string{"cleanup.policy": "compact", "max.message.bytes": maxRecordBatch}
+	// What would lose records is said in full: brokers have defaults of their own.
+	events := map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1",
+		"unclean.leader.election.enable": "false", "max.message.bytes": maxRecordBatch,
+	}
+	channels := map[string]string{
+		"cleanup.policy": "compact", "unclean.leader.election.enable": "false", "max.message.bytes": maxRecordBatch,
+	}
 	if replication >= 3 {
 		events["min.insync.replicas"], channels["min.insync.replicas"] = "2", "2"
 	}
