@@ -61,6 +61,10 @@ func (p *platform) admit(op operation) func(huma.Context, func(huma.Context)) {
 		}
 		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
 		r.Body = io.NopCloser(bytes.NewReader(body))
+		if op.mostBody == maxJSONBody {
+			// The body is JSON whatever the header says: curl -d says it is a form.
+			r.Header.Set("Content-Type", "application/json")
+		}
 		serve := func(w http.ResponseWriter) {
 			next(plainContext{humago.NewContext(ctx.Operation(), r, w)})
 		}

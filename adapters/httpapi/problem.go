@@ -26,7 +26,7 @@ type Problem struct { //nolint:errname // the name that the standard gives it
 	Type   string       `json:"type" doc:"Always about:blank: code tells the kind." example:"about:blank"`
 	Title  string       `json:"title" doc:"The name of the HTTP status." example:"Bad Request"`
 	Status int          `json:"status" doc:"The HTTP status." example:"400"`
-	Code   domain.Code  `json:"code" doc:"What kind of trouble it is." enum:"invalid,unauthorized,forbidden,not_found,conflict,too_large,rate_limited,unavailable,internal,method_not_allowed,unsupported_media_type"`
+	Code   domain.Code  `json:"code" doc:"What kind of trouble it is." enum:"invalid,unauthorized,forbidden,not_found,conflict,too_large,rate_limited,unavailable,internal,method_not_allowed"`
 	Detail string       `json:"detail,omitempty" doc:"What is wrong, for people." example:"name must be at most 255 characters"`
 	Errors []FieldError `json:"errors,omitempty" doc:"The fields that are wrong, with the limit they break."`
 
@@ -40,11 +40,8 @@ type FieldError struct {
 	Message string `json:"message" doc:"The rule that it breaks." example:"must be at most 255 characters"`
 }
 
-// Codes that only the transport knows.
-const (
-	codeMethod    domain.Code = "method_not_allowed"
-	codeMediaType domain.Code = "unsupported_media_type"
-)
+// codeMethod is a code that only the transport knows.
+const codeMethod domain.Code = "method_not_allowed"
 
 // Error gives the detail.
 func (p *Problem) Error() string { return p.Detail }
@@ -79,8 +76,6 @@ func statusOf(c domain.Code) int {
 		return http.StatusServiceUnavailable
 	case codeMethod:
 		return http.StatusMethodNotAllowed
-	case codeMediaType:
-		return http.StatusUnsupportedMediaType
 	default:
 		return http.StatusInternalServerError
 	}
@@ -101,8 +96,6 @@ func codeOf(status int) domain.Code {
 		return domain.CodeConflict
 	case http.StatusRequestEntityTooLarge:
 		return domain.CodeTooLarge
-	case http.StatusUnsupportedMediaType:
-		return codeMediaType
 	case http.StatusTooManyRequests:
 		return domain.CodeRateLimited
 	case http.StatusServiceUnavailable:
@@ -174,8 +167,6 @@ func problemOfModel(m *huma.ErrorModel) *Problem {
 		p.Errors = append(p.Errors, FieldError{In: in, Field: field, Message: d.Message})
 	}
 	switch {
-	case status == http.StatusUnsupportedMediaType:
-		p.Detail, p.Errors = "Send the body as JSON, with the header Content-Type: application/json.", nil
 	case len(p.Errors) > 0:
 		first := p.Errors[0]
 		p.Detail = strings.TrimPrefix(first.Field+": "+first.Message, ": ")
