@@ -14,6 +14,11 @@ import (
 // asks again after a random part of it.
 const metadataTTL = time.Second
 
+// topicPatience is how long a topic may be unknown before it counts as not there: a
+// client's view and a busy broker's are older than a topic that was just made. It is
+// shorter than a call of Publish may take.
+const topicPatience = 4 * time.Second
+
 // newClient returns a client with connections of its own.
 func newClient(brokers []string, timeout time.Duration) *kafka.Client {
 	return &kafka.Client{
@@ -34,11 +39,10 @@ func closeClient(c *kafka.Client) {
 	}
 }
 
-// partitionCount asks the log how many partitions a topic has. The client's view
-// may be older than the topic, so an unknown topic is asked for again for a little
-// more than the age of that view; then it is ErrNoTopic.
+// partitionCount asks the log how many partitions a topic has. An unknown topic is
+// asked for again for topicPatience; then it is ErrNoTopic.
 func partitionCount(ctx context.Context, client *kafka.Client, topic string) (int, error) {
-	patience := time.Now().Add(metadataTTL + 500*time.Millisecond)
+	patience := time.Now().Add(topicPatience)
 	for {
 		n, err := partitionCountOnce(ctx, client, topic)
 		if err == nil {

@@ -41,10 +41,10 @@ func (l *Log) Ping(ctx context.Context) error {
 	return nil
 }
 
-// EnsureTopic creates the topic unless it exists. An existing topic is left as it
-// is, whatever its partition count and settings: ask Partitions when the count
-// matters. Topics that are kept for ever need retention.ms=-1, topics that keep the
-// last record of each key cleanup.policy=compact.
+// EnsureTopic creates the topic unless it exists, and returns when a broker tells of
+// it. An existing topic is left as it is, whatever its partition count and settings:
+// ask Partitions when the count matters. Topics that are kept for ever need
+// retention.ms=-1, topics that keep the last record of each key cleanup.policy=compact.
 func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replication int, configs map[string]string) error {
 	t := kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: replication}
 	for _, k := range slices.Sorted(maps.Keys(configs)) {
@@ -56,6 +56,9 @@ func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replicat
 	}
 	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	if _, err := partitionCount(ctx, l.client, name); err != nil {
+		return fmt.Errorf("find topic %s after it was created: %w", name, err)
 	}
 	return nil
 }
