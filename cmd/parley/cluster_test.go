@@ -34,7 +34,7 @@ func clusterBrokers(t testing.TB) string {
 	if brokers := os.Getenv("PARLEY_TEST_KAFKA"); brokers != "" {
 		return brokers
 	}
-	log, err := embedded.Start(context.Background(), embedded.Config{Dir: t.TempDir()})
+	log, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type listener struct {
 }
 
 func newListener(t testing.TB, takes time.Duration) *listener {
+	t.Helper()
 	l := &listener{takes: takes}
 	l.Server = httptest.NewServer(l)
 	t.Cleanup(l.Close)
@@ -154,6 +155,7 @@ func (l *load) total() int { return l.contacts * l.each }
 // repeated, at the next node, until it is accepted, as integrations do; a reply
 // that fails is given up.
 func (l *load) run(t testing.TB, nodes ...*process) {
+	t.Helper()
 	var all sync.WaitGroup
 	for c := range l.contacts {
 		all.Go(func() {
@@ -170,6 +172,7 @@ func (l *load) run(t testing.TB, nodes ...*process) {
 }
 
 func (l *load) post(t testing.TB, contact, text string, reply bool, nodes []*process, turn int) {
+	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for try := 0; ; try++ {
 		node := nodes[(turn+try)%len(nodes)]
