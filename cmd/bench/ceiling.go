@@ -70,6 +70,7 @@ func serveAppend(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("ceiling-append", flag.ContinueOnError)
 	addr := flags.String("addr", "", "")
 	dir := flags.String("dir", "", "")
+	partitions := flags.Int("partitions", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func serveAppend(ctx context.Context, args []string) (err error) {
 	defer broker.Close()
 	log := kafka.NewLog(broker.Brokers())
 	defer log.Close()
-	if err := log.EnsureTopic(ctx, "bench", partitions, 1, map[string]string{"retention.ms": "-1"}); err != nil {
+	if err := log.EnsureTopic(ctx, "bench", *partitions, 1, map[string]string{"retention.ms": "-1"}); err != nil {
 		return err
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{

@@ -71,7 +71,7 @@ type drained struct {
 // drain queues n replies and lets the product send them.
 func (b *bench) drain(ctx context.Context, data string, channels []channel, callbacks *receiver, base, n, conversations int) (_ drained, err error) {
 	now := time.Now()
-	err = fill(ctx, data, n, func(i int) domain.Event {
+	err = b.fill(ctx, data, n, func(i int) domain.Event {
 		at := i % conversations
 		return sent(channels[at%len(channels)], at/len(channels), base+i, now)
 	})

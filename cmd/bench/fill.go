@@ -19,9 +19,6 @@ import (
 	"github.com/parley-im/parley/eventstore"
 )
 
-// partitions is how many the embedded log's topic of events has.
-const partitions = 4
-
 // webhookPath is where a respond.io integration posts.
 const webhookPath = "/custom/channel/webhook/"
 
@@ -62,7 +59,7 @@ func (p *process) makeChannels(ctx context.Context, n int, callback string, perS
 }
 
 // fill appends n events to the log of a data folder while no product runs on it.
-func fill(ctx context.Context, data string, n int, event func(i int) domain.Event) (err error) {
+func (b *bench) fill(ctx context.Context, data string, n int, event func(i int) domain.Event) (err error) {
 	broker, err := embedded.Start(ctx, embedded.Config{Dir: filepath.Join(data, "log")})
 	if err != nil {
 		return fmt.Errorf("open the log to fill it: %w", err)
@@ -73,7 +70,7 @@ func fill(ctx context.Context, data string, n int, event func(i int) domain.Even
 	topic := eventstore.EventsTopic(eventstore.DefaultPrefix)
 	// As the product makes it; it is there unless the folder is new.
 	settings := map[string]string{"retention.ms": "-1", "max.message.bytes": "4194304"}
-	if err := log.EnsureTopic(ctx, topic, partitions, 1, settings); err != nil {
+	if err := log.EnsureTopic(ctx, topic, b.cfg.partitions, 1, settings); err != nil {
 		return fmt.Errorf("make the topic to fill: %w", err)
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{

@@ -73,7 +73,7 @@ func (b *bench) growthCost(ctx context.Context, s size) (_ []float64, err error)
 		return nil, err
 	}
 	now := time.Now()
-	err = fill(ctx, data, s.messages+s.backlog, func(i int) domain.Event {
+	err = b.fill(ctx, data, s.messages+s.backlog, func(i int) domain.Event {
 		if i < s.messages {
 			at := i % s.contacts
 			return received(channels[at%s.channels], at/s.channels, i, now)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,7 +43,7 @@ func measureIngest(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	behind, err := keep(b.ceiling(ctx, "ceiling-append", filepath.Join(b.dir, "ingest-append")))
+	behind, err := keep(b.ceiling(ctx, "ceiling-append", filepath.Join(b.dir, "ingest-append"), "-partitions", strconv.Itoa(b.cfg.partitions)))
 	if err != nil {
 		return err
 	}

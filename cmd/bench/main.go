@@ -38,10 +38,12 @@ type config struct {
 	quick  bool
 	full   bool
 	rounds int
-	json   string
-	dir    string
-	parley string
-	only   []string
+
+	partitions int
+	json       string
+	dir        string
+	parley     string
+	only       []string
 }
 
 // figures are the groups of the table, in order.
@@ -64,6 +66,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&cfg.quick, "quick", false, "one short round: under a minute, and rough")
 	flags.BoolVar(&cfg.full, "full", false, "rebuild one million events instead of extrapolating")
 	flags.IntVar(&cfg.rounds, "rounds", 3, "rounds of figure and ceiling in turns; the median counts")
+	flags.IntVar(&cfg.partitions, "partitions", 4, "partitions of the embedded log's events; 4 is its default")
 	flags.StringVar(&cfg.json, "json", "bench.json", "`file` for the result with all rounds; empty writes none")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data, on the disk to be measured (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to measure (default: built from this tree)")
@@ -71,8 +74,8 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
-	if cfg.rounds < 1 {
-		return cfg, errors.New("-rounds must be 1 or more")
+	if cfg.rounds < 1 || cfg.partitions < 1 {
+		return cfg, errors.New("-rounds and -partitions must be 1 or more")
 	}
 	if cfg.quick {
 		cfg.rounds = 1
@@ -166,7 +169,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 		}
 	}
 	b.report.Machine = thisMachine(ctx, b.dir)
-	b.report.Rounds, b.report.Quick = b.cfg.rounds, b.cfg.quick
+	b.report.Rounds, b.report.Partitions, b.report.Quick = b.cfg.rounds, b.cfg.partitions, b.cfg.quick
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (b *bench) product(ctx context.Context, data string, env ...string) (*proce
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, "parley", addr, data, append(env, "PARLEY_ADMIN_TOKEN="+adminToken),
+	p, err := start(ctx, "parley", addr, data, append(env, "PARLEY_ADMIN_TOKEN="+adminToken, "PARLEY_PARTITIONS="+strconv.Itoa(b.cfg.partitions)),
 		b.parley, "dev", "--data", data, "--addr", addr)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func measureProjection(ctx context.Context, b *bench) (err error) {
 		at := i % contacts
 		return received(channels[at%len(channels)], at/len(channels), i, now.Add(time.Duration(i)*time.Millisecond))
 	}
-	if err := fill(ctx, data, n, event); err != nil {
+	if err := b.fill(ctx, data, n, event); err != nil {
 		return err
 	}
 	writer, err := newSetWriter(ctx, filepath.Join(b.dir, "projection-ceiling"), n, event)

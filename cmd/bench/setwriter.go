@@ -22,19 +22,20 @@ import (
 	"github.com/parley-im/parley/projections"
 )
 
-// setBatch is how many events one transaction of the ceiling takes.
-const setBatch = 1000
+const (
+	setBatch = 1000 // events that one transaction of the ceiling takes
+	setConns = 4    // connections that write; a conversation stays with one
+)
 
 // setWriter writes the rows that the projection makes of a log, without reading
 // the log or any row and without folding: the rows of each transaction are there
 // as arrays before the clock starts. It has a Postgres of its own with the
-// settings of the product's, the same tables and indexes, a connection a
-// partition.
+// settings of the product's, and the same tables and indexes.
 type setWriter struct {
 	cluster *postgres.Cluster
 	pool    *pgxpool.Pool
 	events  int
-	batches [partitions][]*setRows
+	batches [setConns][]*setRows
 }
 
 // setRows are the parameters of one transaction.
@@ -79,12 +80,12 @@ func (w *setWriter) close(ctx context.Context) error {
 // prepare folds the events as the projection does, and keeps what each
 // transaction would write.
 func (w *setWriter) prepare(n int, event func(int) domain.Event) error {
-	var events [partitions][]domain.Recorded
+	var events [setConns][]domain.Recorded
 	for i := range n {
 		e := event(i)
 		sum := fnv.New32a()
 		_, _ = sum.Write([]byte(e.Stream()))
-		p := int(sum.Sum32() % partitions)
+		p := int(sum.Sum32() % setConns)
 		events[p] = append(events[p], domain.Recorded{Event: e, Position: domain.Position{Partition: p, Offset: int64(len(events[p]))}})
 	}
 	for p, list := range events {
@@ -210,7 +211,7 @@ func (w *setWriter) write(ctx context.Context) (float64, error) {
 	}
 	started := time.Now()
 	all, ctx := errgroup.WithContext(ctx)
-	for p := range partitions {
+	for p := range setConns {
 		all.Go(func() error {
 			conn, err := w.pool.Acquire(ctx)
 			if err != nil {

@@ -52,12 +52,13 @@ type Machine struct {
 }
 
 type report struct {
-	Machine Machine   `json:"machine"`
-	Started time.Time `json:"started"`
-	Seconds float64   `json:"seconds"`
-	Quick   bool      `json:"quick"`
-	Rounds  int       `json:"rounds"`
-	Figures []Figure  `json:"figures"`
+	Machine    Machine   `json:"machine"`
+	Started    time.Time `json:"started"`
+	Seconds    float64   `json:"seconds"`
+	Quick      bool      `json:"quick"`
+	Rounds     int       `json:"rounds"`
+	Partitions int       `json:"partitions"` // of the embedded log
+	Figures    []Figure  `json:"figures"`
 }
 
 // add completes a figure and puts it at the end of the table.
@@ -91,8 +92,8 @@ func (r *report) finish(started time.Time) {
 // print writes the table.
 func (r *report) print(w io.Writer) error {
 	m := r.Machine
-	fmt.Fprintf(w, "%d cores (%s), %s, %s, Postgres %s, commit %s, load average %s, %d round(s), %.0f s\n\n",
-		m.Cores, m.CPU, m.OS, m.Go, m.Postgres, m.Commit, m.Load, r.Rounds, r.Seconds)
+	fmt.Fprintf(w, "%d cores (%s), %s, %s, Postgres %s, commit %s, load average %s, %d partitions, %d round(s), %.0f s\n\n",
+		m.Cores, m.CPU, m.OS, m.Go, m.Postgres, m.Commit, m.Load, r.Partitions, r.Rounds, r.Seconds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "figure\t\tvalue\tceiling\t\tratio\taim\t")
 	for _, f := range r.Figures {
