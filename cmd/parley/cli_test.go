@@ -71,7 +71,6 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"--callback-allow", "10.0.0.1", "PARLEY_CALLBACK_ALLOW"},
 		{"--callback-timeout", "0s", "PARLEY_CALLBACK_TIMEOUT"},
 		{"--inbound-rate", "-1", "PARLEY_INBOUND_RATE"},
-		{"--admin-token", "short", "PARLEY_ADMIN_TOKEN"},
 		{"--secret-key", "AAAA", "PARLEY_SECRET_KEY"},
 		{"--partitions", "-1", "PARLEY_PARTITIONS"},
 		{"--max-waiting", "0", "PARLEY_MAX_WAITING"},

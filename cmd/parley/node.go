@@ -64,10 +64,16 @@ func (n *node) stop(ctx context.Context) error {
 // the doors without them: inbound events need only the log.
 const firstProjection = 10 * time.Second
 
+// shortToken is the length below which an admin token can be guessed, in bytes.
+const shortToken = 16
+
 // startNode wires a node and opens its doors. It is straight and long, so that
 // the order of making, and of undoing, can be read in one place.
 func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *node, err error) {
 	cfg.logger.Info("node.starting", append([]any{"version", version}, cfg.shown()...)...)
+	if n := len(cfg.AdminToken); n > 0 && n < shortToken {
+		cfg.logger.Warn("node.admin_token_short", "next", "give PARLEY_ADMIN_TOKEN at least 16 characters that nobody can guess")
+	}
 	n := &node{cfg: cfg, metrics: prometheus.NewRegistry(), up: make(chan struct{}), failed: make(chan error, 1), database: newStanding()}
 	defer func() {
 		if err != nil {
