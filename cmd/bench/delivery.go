@@ -104,7 +104,7 @@ func (b *bench) drain(ctx context.Context, data string, channels []channel, call
 func (b *bench) clientCeiling(ctx context.Context, callbacks *receiver) (float64, error) {
 	callbacks.expect(0, 0)
 	child := exec.CommandContext(ctx, b.self, "ceiling-client", "-url", callbacks.url()+"/message",
-		"-workers", strconv.Itoa(deliveryChannels*deliverySlots), "-for", b.span(3*time.Second, 2*time.Second).String())
+		"-workers", strconv.Itoa(deliveryChannels*deliverySlots), "-for", b.span(3*time.Second, time.Second).String())
 	child.Stderr = b.stderr
 	out, err := child.Output()
 	if err != nil {

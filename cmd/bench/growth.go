@@ -26,7 +26,7 @@ const growthAim = 1.25
 // measureGrowth measures the cost of a message of the ring on products that carry
 // ten times as much of one thing, each held against the same base.
 func measureGrowth(ctx context.Context, b *bench) error {
-	base := size{channels: 10, contacts: 1000, messages: b.size(10_000, 4_000), backlog: b.size(1_000, 500)}
+	base := size{channels: 10, contacts: 1000, messages: b.size(10_000, 2_000), backlog: b.size(1_000, 500)}
 	history, contacts, channels, backlog := base, base, base, base
 	history.name, history.messages = "history", 10*base.messages
 	contacts.name, contacts.contacts = "conversations", 10*base.contacts
@@ -38,7 +38,11 @@ func measureGrowth(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range []size{history, contacts, channels, backlog} {
+	sizes := []size{history, backlog, contacts, channels}
+	if b.cfg.quick {
+		sizes = sizes[:2]
+	}
+	for _, s := range sizes {
 		cost, err := b.growthCost(ctx, s)
 		if err != nil {
 			return fmt.Errorf("10 times the %s: %w", s.name, err)
@@ -99,7 +103,7 @@ func (b *bench) growthCost(ctx context.Context, s size) (_ []float64, err error)
 	}
 	var cost []float64
 	for range min(b.cfg.rounds, 2) {
-		x, err := r.turn(ctx, ringOffered, b.span(2*time.Second, 1500*time.Millisecond))
+		x, err := r.turn(ctx, ringOffered, b.span(2*time.Second, time.Second))
 		if err != nil {
 			return nil, err
 		}

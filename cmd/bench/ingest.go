@@ -70,7 +70,7 @@ func measureIngest(ctx context.Context, b *bench) (err error) {
 			t.channel = made[0]
 		}
 	}
-	full, fixed := b.span(3*time.Second, 2*time.Second), b.span(3*time.Second, 2*time.Second)
+	full, fixed := b.span(3*time.Second, time.Second), b.span(3*time.Second, time.Second)
 	for round := range b.cfg.rounds {
 		for _, t := range targets {
 			if err := t.saturate(ctx, full); err != nil {

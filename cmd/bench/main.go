@@ -63,7 +63,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	var only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&cfg.quick, "quick", false, "one short round: under a minute, and rough")
+	flags.BoolVar(&cfg.quick, "quick", false, "one short round of about a minute, and rough")
 	flags.BoolVar(&cfg.full, "full", false, "rebuild one million events instead of extrapolating")
 	flags.IntVar(&cfg.rounds, "rounds", 3, "rounds of figure and ceiling in turns; the median counts")
 	flags.IntVar(&cfg.partitions, "partitions", 4, "partitions of the embedded log's events; 4 is its default")

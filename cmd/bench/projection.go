@@ -21,7 +21,7 @@ const (
 // a rebuild, or catching up after an outage, comes to. The ceiling writes the
 // same rows with pgx into a Postgres of the same settings.
 func measureProjection(ctx context.Context, b *bench) (err error) {
-	n := b.size(80_000, 30_000)
+	n := b.size(80_000, 25_000)
 	if b.cfg.full {
 		n = million
 	}

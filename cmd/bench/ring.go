@@ -46,15 +46,15 @@ func measureRing(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	r := &ring{bench: b, product: p, channels: channels, contacts: ringContacts, callbacks: callbacks}
-	if _, err := r.turn(ctx, ringOffered, b.span(4*time.Second, 2*time.Second)); err != nil { // warm caches and pools
+	if _, err := r.turn(ctx, ringOffered, b.span(4*time.Second, time.Second)); err != nil { // warm caches and pools
 		return err
 	}
 	var offered, full ringRounds
 	for round := range b.cfg.rounds {
-		if err := offered.turn(ctx, r, ringOffered, b.span(5*time.Second, 3*time.Second)); err != nil {
+		if err := offered.turn(ctx, r, ringOffered, b.span(5*time.Second, 2*time.Second)); err != nil {
 			return err
 		}
-		if err := full.turn(ctx, r, 0, b.span(4*time.Second, 2*time.Second)); err != nil {
+		if err := full.turn(ctx, r, 0, b.span(4*time.Second, time.Second)); err != nil {
 			return err
 		}
 		b.sayf("round %d: at %d/s %.3f CPU-ms a message, reply to callback p50 %.1f p99 %.1f ms; full speed %.0f/s %.3f CPU-ms", round+1,
