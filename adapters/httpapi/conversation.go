@@ -63,18 +63,21 @@ type ConversationPath struct {
 }
 
 // conversationOf reads a conversation of the caller's account that is about to be
-// changed. One that is not there may only not be there yet.
-func (p *platform) conversationOf(ctx context.Context, c caller, text string) (domain.Conversation, domain.Channel, error) {
+// changed, asItIs when its state counts for that. A reply only needs to know whose
+// it is, which never changes, so it does not wait for the newest rows. One that is
+// not there may only not be there yet.
+func (p *platform) conversationOf(ctx context.Context, c caller, text string, asItIs bool) (domain.Conversation, domain.Channel, error) {
 	id, err := parseID("conversation", text)
 	if err != nil {
 		return domain.Conversation{}, domain.Channel{}, err
 	}
-	headers, err := p.await(ctx, projectionConversations, ReadParams{})
-	if err != nil {
-		return domain.Conversation{}, domain.Channel{}, err
+	if asItIs {
+		if _, err := p.await(ctx, projectionConversations, ReadParams{}); err != nil {
+			return domain.Conversation{}, domain.Channel{}, err
+		}
 	}
 	conversation, err := p.Reads.Conversation(ctx, c.Account, id)
-	if domain.CodeOf(err) == domain.CodeNotFound && headers.Stale != "" {
+	if domain.CodeOf(err) == domain.CodeNotFound {
 		if late := p.certain(ctx, projectionConversations); late != nil {
 			return domain.Conversation{}, domain.Channel{}, late
 		}
@@ -210,7 +213,7 @@ func (p *platform) closeConversation(ctx context.Context, c caller, in *struct {
 	KeyParam
 },
 ) (*changedConversation, error) {
-	conversation, ch, err := p.conversationOf(ctx, c, in.ID)
+	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +236,7 @@ func (p *platform) assignConversation(ctx context.Context, c caller, in *struct 
 	Body assignInput
 },
 ) (*changedConversation, error) {
-	conversation, ch, err := p.conversationOf(ctx, c, in.ID)
+	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
 	if err != nil {
 		return nil, err
 	}

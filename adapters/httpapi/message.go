@@ -210,7 +210,7 @@ func (p *platform) reply(ctx context.Context, c caller, in *struct {
 	Body ContentInput
 },
 ) (*sentOutput, error) {
-	conversation, ch, err := p.conversationOf(ctx, c, in.ID)
+	conversation, ch, err := p.conversationOf(ctx, c, in.ID, false)
 	if err != nil {
 		return nil, err
 	}

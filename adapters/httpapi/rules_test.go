@@ -293,7 +293,8 @@ func testFreshness(t *testing.T) {
 }
 
 // Ensure a write does not act on rows that lack the newest events: what is not
-// there yet is waited for.
+// there yet is waited for, and so is the state of what is closed. A reply to what
+// is there waits for nothing.
 func TestWritesWaitForTheirConversation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -301,15 +302,24 @@ func TestWritesWaitForTheirConversation(t *testing.T) {
 	waits := 0
 	w.freshErr = func(context.Context) error {
 		if waits++; waits == 1 {
-			return context.DeadlineExceeded
-		}
-		if waits == 2 {
 			w.receive(channel, "u1", "e", "hello")
 		}
 		return nil
 	}
-	path := "/v1/conversations/" + domain.ConversationID(channel, "u1").String() + "/messages"
-	w.call(agentToken, "POST", path, `{"type":"text","text":"a"}`).want(202)
+	path := "/v1/conversations/" + domain.ConversationID(channel, "u1").String()
+	const text = `{"type":"text","text":"a"}`
+	w.call(agentToken, "POST", path+"/messages", text).want(202)
+	if waits != 1 {
+		t.Errorf("a reply to a new conversation waited %d times", waits)
+	}
+	w.call(agentToken, "POST", path+"/messages", text).want(202)
+	if waits != 1 {
+		t.Errorf("a reply to a known conversation waited %d times", waits-1)
+	}
+	w.call(agentToken, "POST", path+"/close", "").want(202)
+	if waits != 2 {
+		t.Errorf("a close waited %d times", waits-1)
+	}
 }
 
 // Ensure trouble of the parts behind the API is told as what it is.
