@@ -22,7 +22,7 @@ func (r *rig) spoil(t testing.TB, event domain.Event, how func(*message.Message)
 		t.Fatal(err)
 	}
 	how(msg)
-	if err := r.publisher.Publish(topic, msg); err != nil {
+	if err := r.publisher.Publish(r.topic, msg); err != nil {
 		t.Fatal(err)
 	}
 	number, offset, _ := kafka.PositionOf(msg)

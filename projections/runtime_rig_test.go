@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 )
 
 const (
-	// topic is that of the events of these tests.
+	// topic is what runtimes are told that read no log.
 	topic = "parley.events"
 	// logPartitions is how many partitions the logs of these tests have.
 	logPartitions = 4
@@ -86,6 +87,7 @@ func (c counter) Apply(ctx context.Context, tx pgx.Tx, _ int, events []domain.Re
 // rig is a log and a database, for the processes of a test.
 type rig struct {
 	brokers   []string
+	topic     string // of its own: the log may be a Kafka that tests share
 	log       *kafka.Log
 	publisher *kafka.Publisher
 	store     *eventstore.Store
@@ -93,20 +95,31 @@ type rig struct {
 	written   map[string][]string // by stream
 }
 
-func newRig(t testing.TB) *rig {
+// testBrokers finds the log of a test: the Kafka that PARLEY_TEST_KAFKA names, or
+// an embedded one.
+func testBrokers(t testing.TB) []string {
 	t.Helper()
-	r := &rig{pool: database(t), written: map[string][]string{}}
-	if _, err := r.pool.Exec(t.Context(), counterSchema); err != nil {
-		t.Fatal(err)
+	if named := os.Getenv("PARLEY_TEST_KAFKA"); named != "" {
+		return strings.Split(named, ",")
 	}
 	broker, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { broker.Close() })
-	r.brokers, r.log = broker.Brokers(), kafka.NewLog(broker.Brokers())
+	return broker.Brokers()
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{pool: database(t), written: map[string][]string{}, topic: eventstore.EventsTopic("test-" + uuid.NewString()), brokers: testBrokers(t)}
+	if _, err := r.pool.Exec(t.Context(), counterSchema); err != nil {
+		t.Fatal(err)
+	}
+	r.log = kafka.NewLog(r.brokers)
 	t.Cleanup(func() { r.log.Close() })
-	if err := r.log.EnsureTopic(t.Context(), topic, logPartitions, 1, map[string]string{"retention.ms": "-1"}); err != nil {
+	err := r.log.EnsureTopic(t.Context(), r.topic, logPartitions, 1, map[string]string{"retention.ms": "-1"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if r.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: r.brokers, Key: eventstore.Key}); err != nil {
@@ -114,7 +127,7 @@ func newRig(t testing.TB) *rig {
 	}
 	t.Cleanup(func() { r.publisher.Close() })
 	r.store, err = eventstore.New(eventstore.Config{
-		Topic: topic, Publisher: r.publisher, Position: kafka.PositionOf, TooLarge: kafka.ErrTooLarge, Metrics: prometheus.NewRegistry(),
+		Topic: r.topic, Publisher: r.publisher, Position: kafka.PositionOf, TooLarge: kafka.ErrTooLarge, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +203,7 @@ func (r *rig) trails(t testing.TB) map[string][]string {
 // passed tells whether the checkpoint is at the log's end everywhere.
 func (r *rig) passed(t testing.TB) bool {
 	t.Helper()
-	ends, err := r.log.Ends(t.Context(), topic)
+	ends, err := r.log.Ends(t.Context(), r.topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +270,7 @@ func (r *rig) launch(t testing.TB, projection projections.Projection, w *wire, c
 	p := &process{registry: prometheus.NewRegistry(), wire: w, failed: make(chan error, 100), logged: &syncBuffer{}}
 	cfg := projections.RuntimeConfig{
 		Projection: projection, Pool: p.wire.pool(t, r.pool), Position: kafka.PositionOf,
-		Ends:     func(ctx context.Context) (map[int]int64, error) { return r.log.Ends(ctx, topic) },
+		Ends:     func(ctx context.Context) (map[int]int64, error) { return r.log.Ends(ctx, r.topic) },
 		Failed:   func(err error) { p.failed <- err },
 		MaxBatch: 50, Now: time.Now, Logger: slog.New(slog.NewTextHandler(p.logged, nil)), Registerer: p.registry,
 	}
@@ -274,7 +287,7 @@ func (r *rig) launch(t testing.TB, projection projections.Projection, w *wire, c
 	if err != nil {
 		t.Fatal(err)
 	}
-	msgs, err := subscriber.Subscribe(context.WithoutCancel(t.Context()), topic)
+	msgs, err := subscriber.Subscribe(context.WithoutCancel(t.Context()), r.topic)
 	if err != nil {
 		t.Fatal(err)
 	}
