@@ -19,6 +19,7 @@ type endpoint struct {
 	wake    *time.Timer // set while the rate makes it wait
 	inTurn  bool
 	held    bool // in Worker.held
+	cramped bool // in Worker.cramped
 	prompt  bool // its last call was answered, and soon
 }
 
@@ -126,6 +127,10 @@ func (w *Worker) mayCall() bool {
 // it again.
 func (w *Worker) startOne(e *endpoint) bool {
 	if e.calls >= w.limit(e) {
+		if e.calls < w.cfg.Slots && !e.cramped {
+			e.cramped = true
+			w.cramped = append(w.cramped, e)
+		}
 		return false
 	}
 	l, from := w.pick(e)
@@ -245,6 +250,22 @@ func (w *Worker) ended(c *call, prompt bool) {
 		c.place.answered(w.cfg.Now(), c.period)
 	}
 	w.offer(e)
+	w.relieve()
+}
+
+// relieve offers endpoints that got no slot because the process had few: one for
+// each call that ends, and all of them when the process has plenty again. They
+// must not wait for a call of their own to end, which may hang.
+func (w *Worker) relieve() {
+	n := min(1, len(w.cramped))
+	if w.calls <= w.cfg.TotalSlots/2 {
+		n = len(w.cramped)
+	}
+	for _, e := range w.cramped[:n] {
+		e.cramped = false
+		w.offer(e)
+	}
+	w.cramped = append(w.cramped[:0], w.cramped[n:]...)
 }
 
 // wrote and answered tell the rate how far a call has come.

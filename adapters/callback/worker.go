@@ -160,6 +160,7 @@ type Worker struct {
 	endpoints map[string]*endpoint // by channel id
 	turn      []*endpoint          // those that may have something to send, each once
 	held      []*endpoint          // those with nothing but retries while the process's share of those is used up
+	cramped   []*endpoint          // those that got no slot because the process had few, and would have room for it
 	calls     int                  // being made
 	retries   int                  // of them, those that are not first tries
 	outcomes  int                  // calls that have ended and whose outcome is not acknowledged
