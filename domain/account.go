@@ -1,9 +1,32 @@
 package domain
 
-import "time"
+import (
+	"regexp"
+	"time"
+)
 
 // DefaultAccount is the account that the installation's admin token belongs to.
+// It is always there, and its admins make the others.
 const DefaultAccount = "default"
+
+// Account is a business on this installation. Its name never changes.
+type Account struct {
+	Name      string // Kit's account name: the domain of a login
+	Title     string // for people
+	Disabled  bool   // none of its tokens is good for anything
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+var accountName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Validate checks an account as a person entered it.
+func (a Account) Validate() error {
+	if !accountName.MatchString(a.Name) {
+		return Invalid("name", "must be 1 to 63 small letters, digits and hyphens, with no hyphen at either end")
+	}
+	return length("title", a.Title, 0, MaxNumberedName)
+}
 
 // Role says what a platform token may do in its account.
 type Role string

@@ -1,5 +1,7 @@
 package domain
 
+import "time"
+
 // Header is one header of a call. A list and not a map, so that the same
 // delivery makes the same bytes.
 type Header struct{ Name, Value string }
@@ -10,6 +12,9 @@ type Call struct {
 	URL     string
 	Headers []Header
 	Body    []byte
+
+	Timeout       time.Duration // of the whole call; 0 = the operator's setting, which bounds it in any case
+	SkipTLSVerify bool          // take any certificate
 }
 
 // Answer is what came back of a Call. Fault is "" when there is an answer, and

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -13,10 +14,19 @@ type Dialect string
 const (
 	DialectRespondIO   Dialect = "respondio"
 	DialectISMessenger Dialect = "ismessenger" // the same wire as respondio under another name
+	DialectVoximplant  Dialect = "voximplant"  // the custom channel of Voximplant Kit
 )
 
 // Dialects lists the closed set.
-var Dialects = []Dialect{DialectRespondIO, DialectISMessenger}
+var Dialects = []Dialect{DialectRespondIO, DialectISMessenger, DialectVoximplant}
+
+// HasEpisodes tells whether conversations of the dialect are looked after here:
+// with queues, functions and agents, timers, and a callback that tells of a close.
+func (d Dialect) HasEpisodes() bool { return d == DialectVoximplant }
+
+// ReplacesProfiles tells whether what a contact's message says of them replaces
+// what was known (voximplant-kit.md 4.5), and does not only complete it.
+func (d Dialect) ReplacesProfiles() bool { return d == DialectVoximplant }
 
 // IDType says what a contact reference of a channel is (respond-io.md 2.1).
 type IDType string
@@ -30,7 +40,10 @@ const (
 // Credentials are the secrets of a channel in clear text. They exist in memory
 // and sealed in the log, and are never logged.
 type Credentials struct {
-	APIToken string // bearer token, both directions (respond-io.md 2)
+	// APIToken is the bearer token of both directions (respond-io.md 2), or the value
+	// of the account's API token that the channel has picked (voximplant-kit.md 2.2).
+	APIToken string
+	Salt     string // security salt (voximplant-kit.md 2.2)
 }
 
 // Channel is one configured custom channel.
@@ -44,6 +57,10 @@ type Channel struct {
 	Delivery      DeliveryPolicy
 	RatePerSecond int // callbacks per second to this channel's endpoint; 0 = no limit
 	Credentials   Credentials
+	APITokenID    string // the picked API token, where the dialect has them
+	Desk          Desk   // where the dialect has episodes
+	Disabled      bool   // lets nobody in and is not called; its open episodes are closed
+	SkipTLSVerify bool   // take any certificate of the callback
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	Revision      int // counts changes, from 1
@@ -65,21 +82,39 @@ const MaxRatePerSecond = 100_000
 // Validate checks the settings of a channel as a person entered them.
 func (c Channel) Validate() error {
 	switch {
-	case c.Dialect != DialectRespondIO && c.Dialect != DialectISMessenger:
-		return Invalid("dialect", "must be one of respondio, ismessenger")
+	case !slices.Contains(Dialects, c.Dialect):
+		return Invalid("dialect", "must be one of respondio, ismessenger, voximplant")
 	case c.Name == "":
 		return Invalid("name", "is required")
 	case utf8.RuneCountInString(c.Name) > MaxChannelName:
 		return Invalid("name", "must be at most %d characters", MaxChannelName)
-	case c.IDType != IDTypePhone && c.IDType != IDTypeCustom:
-		return Invalid("id_type", "must be phone or custom")
 	case c.RatePerSecond < 0 || c.RatePerSecond > MaxRatePerSecond:
 		return Invalid("rate_per_second", "must be from 0 (no limit) to %d", MaxRatePerSecond)
 	}
 	if err := ValidateURL("callback_url", c.CallbackURL, MaxCallbackURL); err != nil {
 		return err
 	}
+	if err := c.validateDialect(); err != nil {
+		return err
+	}
 	return c.Delivery.Validate()
+}
+
+// validateDialect checks what only some dialects have.
+func (c Channel) validateDialect() error {
+	if c.Dialect.HasEpisodes() {
+		if c.IDType != "" {
+			return Invalid("id_type", "is only for respondio and ismessenger")
+		}
+		if c.Credentials.Salt == "" {
+			return Invalid("security_salt", "is required")
+		}
+		return c.Desk.Validate()
+	}
+	if c.IDType != IDTypePhone && c.IDType != IDTypeCustom {
+		return Invalid("id_type", "must be phone or custom")
+	}
+	return nil
 }
 
 // ValidateURL checks that raw is an absolute http or https URL with a host, of

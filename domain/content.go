@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -33,6 +34,38 @@ type Content struct {
 	Address    string      `json:"address,omitempty"`
 	Title      string      `json:"title,omitempty"`
 	Replies    []string    `json:"replies,omitempty"`
+
+	// Attachments go with a text, which may then be empty, in dialects that allow it.
+	Attachments []Item `json:"attachments,omitempty"`
+}
+
+// ItemTypes is the closed set of Item.Type.
+var ItemTypes = []string{ItemImage, ItemVideo, ItemAudio, ItemFile, ItemContact, ItemLocation, ItemUnsupported}
+
+// The types of items.
+const (
+	ItemImage       = "image"
+	ItemVideo       = "video"
+	ItemAudio       = "audio"
+	ItemFile        = "file"
+	ItemContact     = "contact"     // Name, Number, Avatar
+	ItemLocation    = "location"    // Latitude, Longitude, Address
+	ItemUnsupported = "unsupported" // kept as it came, in Raw
+)
+
+// Item is one of several things that go with a text.
+type Item struct {
+	Type      string          `json:"type"` // one of ItemTypes
+	URL       string          `json:"url,omitempty"`
+	MimeType  string          `json:"mimeType,omitempty"`
+	FileName  string          `json:"fileName,omitempty"`
+	Name      string          `json:"name,omitempty"`
+	Number    string          `json:"number,omitempty"`
+	Avatar    string          `json:"avatar,omitempty"`
+	Latitude  *float64        `json:"latitude,omitempty"`
+	Longitude *float64        `json:"longitude,omitempty"`
+	Address   string          `json:"address,omitempty"`
+	Raw       json.RawMessage `json:"raw,omitempty"`
 }
 
 // Attachment is a file by reference.
@@ -47,10 +80,19 @@ type Attachment struct {
 // Limits of content, counted in Unicode code points.
 type Limits struct {
 	Text, URL, MimeType, FileName, Description, Address, Title, Reply, Replies int
+
+	Items        int  // attachments of a text; 0 = none
+	NoQuickReply bool // the dialect has no form for it
 }
 
 // LimitsOf gives the limits of a dialect (respond-io.md 3.3 and 4.2).
-func LimitsOf(Dialect) Limits {
+func LimitsOf(d Dialect) Limits {
+	if d == DialectVoximplant { // voximplant-kit.md 8.3
+		return Limits{
+			Text: 65536, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
+			Address: 256, Title: 256, Items: 100, NoQuickReply: true,
+		}
+	}
 	return Limits{
 		Text: 7000, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
 		Address: 256, Title: 256, Reply: 256, Replies: 10,
@@ -62,17 +104,61 @@ func LimitsOf(Dialect) Limits {
 func (c Content) Validate(path string, l Limits) error {
 	switch c.Type {
 	case ContentText:
-		return length(path+"text", c.Text, 1, l.Text)
+		return c.validateText(path, l)
 	case ContentAttachment:
 		return c.Attachment.validate(path+"attachment", l)
 	case ContentLocation:
 		return c.validateLocation(path, l)
 	case ContentQuickReply:
+		if l.NoQuickReply {
+			return Invalid(path+"type", "must be one of text, attachment, location on this channel")
+		}
 		return c.validateQuickReply(path, l)
 	case "":
 		return Invalid(path+"type", "is required")
 	default:
 		return Invalid(path+"type", "must be one of text, attachment, location, quick_reply")
+	}
+}
+
+func (c Content) validateText(path string, l Limits) error {
+	least := 1
+	if len(c.Attachments) > 0 {
+		least = 0
+	}
+	if err := length(path+"text", c.Text, least, l.Text); err != nil {
+		return err
+	}
+	if len(c.Attachments) > l.Items {
+		if l.Items == 0 {
+			return Invalid(path+"attachments", "are not possible on this channel; send a message of type attachment")
+		}
+		return Invalid(path+"attachments", "must hold at most %d items", l.Items)
+	}
+	for i, item := range c.Attachments {
+		if err := item.validate(fmt.Sprintf("%sattachments[%d]", path, i), l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i Item) validate(field string, l Limits) error {
+	switch i.Type {
+	case ItemImage, ItemVideo, ItemAudio, ItemFile:
+		if err := ValidateURL(field+".url", i.URL, l.URL); err != nil {
+			return err
+		}
+		return length(field+".fileName", i.FileName, 0, l.FileName)
+	case ItemContact:
+		if err := length(field+".name", i.Name, 0, l.Title); err != nil {
+			return err
+		}
+		return length(field+".number", i.Number, 1, l.Title)
+	case ItemLocation:
+		return Content{Latitude: i.Latitude, Longitude: i.Longitude, Address: i.Address}.validateLocation(field+".", l)
+	default:
+		return Invalid(field+".type", "must be one of image, video, audio, file, contact, location")
 	}
 }
 

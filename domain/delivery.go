@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +74,31 @@ var DeliveryStates = []DeliveryState{
 	StatePending, StateRetrying, StateDelivered, StateDead, StateDropped,
 }
 
-// Delivery is one outbound event on its way to its channel's callback.
+// DeliveryKind is what a delivery tells. It is a label of metrics.
+type DeliveryKind string
+
+// The kinds.
+const (
+	DeliverMessage  DeliveryKind = "message"  // to the channel's callback
+	DeliverClose    DeliveryKind = "close"    // to the channel's callback: the episode has ended
+	DeliverFunction DeliveryKind = "function" // to a function of the account: the contact has written
+)
+
+// DeliveryKinds is the closed set.
+var DeliveryKinds = []DeliveryKind{DeliverMessage, DeliverClose, DeliverFunction}
+
+// Subject is what a delivery is about besides its content. Which fields are set
+// depends on the kind.
+type Subject struct {
+	Sender   *Sender     `json:"sender,omitempty"`   // of a message or a close
+	Reason   CloseReason `json:"reason,omitempty"`   // of a close
+	Function int64       `json:"function,omitempty"` // who is called
+	Inbound  uuid.UUID   `json:"inbound,omitzero"`   // the contact's message that a function is called for
+	Episode  *Episode    `json:"episode,omitempty"`  // as it was then, for a function
+}
+
+// Delivery is one outbound event on its way to its channel's callback, or to a
+// function.
 type Delivery struct {
 	ID            uuid.UUID
 	Account       string
@@ -83,7 +108,9 @@ type Delivery struct {
 	MessageID     uuid.UUID
 	Conversation  uuid.UUID
 	Position      Position // of the outbound event: orders the lane
+	Kind          DeliveryKind
 	Content       Content
+	Subject       Subject
 	State         DeliveryState
 	Parked        bool // dead, and its followers wait
 	Attempts      int  // all of them
@@ -96,21 +123,79 @@ type Delivery struct {
 	SettledAt     *time.Time // when it left pending and retrying
 }
 
-// Lane names what keeps its order: the conversation's stream.
-func (d Delivery) Lane() string { return StreamOf(d.Channel, d.ContactRef) }
+// Target names the endpoint that the delivery goes to: its channel, whose
+// callback it is, or "<channel>#<number>" for a function. A function that hangs
+// takes nothing from callbacks, nor the other way round.
+func (d Delivery) Target() string {
+	if d.Kind == DeliverFunction {
+		return FunctionTarget(d.Channel, d.Subject.Function)
+	}
+	return d.Channel
+}
+
+// FunctionTarget names a function as the endpoint of a channel.
+func FunctionTarget(channel string, function int64) string {
+	return channel + "#" + strconv.FormatInt(function, 10)
+}
+
+// ChannelOf gives the channel that a target belongs to.
+func ChannelOf(target string) string {
+	channel, _, _ := strings.Cut(target, "#")
+	return channel
+}
+
+// Lane names what keeps its order: the conversation at its target.
+func (d Delivery) Lane() string { return StreamOf(d.Target(), d.ContactRef) }
+
+// TargetOf gives the target of the delivery that an event is about.
+func (e Event) TargetOf() string {
+	target := ""
+	switch d := e.Data.(type) {
+	case DeliveryAttempted:
+		target = d.Target
+	case DeliveryRedriven:
+		target = d.Target
+	case DeliveryDropped:
+		target = d.Target
+	}
+	if target == "" {
+		return e.Channel
+	}
+	return target
+}
+
+// LaneOf gives the lane of the delivery that an event is about.
+func (e Event) LaneOf() string { return StreamOf(e.TargetOf(), e.ContactRef) }
 
 // DeliveryOf makes the delivery that an event asks for; ok is false for events
-// that are nobody's business outside.
-func DeliveryOf(r Recorded) (d Delivery, ok bool) {
-	sent, ok := r.Data.(MessageSent)
-	if !ok {
+// that are nobody's business outside. episode is that of the conversation after
+// the event, and took whether the event took effect on it; dialects without
+// episodes need neither.
+func DeliveryOf(r Recorded, episode *Episode, took bool) (d Delivery, ok bool) {
+	d = Delivery{
+		ID: DeliveryID(r.ID), Account: r.Account, Channel: r.Channel, Dialect: r.Dialect, ContactRef: r.ContactRef,
+		Position: r.Position, State: StatePending, CreatedAt: r.Time,
+	}
+	switch e := r.Data.(type) {
+	case MessageSent:
+		d.Kind, d.MessageID, d.Conversation, d.Content, d.Subject.Sender = DeliverMessage, e.MessageID, e.ConversationID, e.Content, e.Sender
+		return d, true
+	case ConversationClosed:
+		d.Kind, d.Conversation, d.Subject = DeliverClose, e.ConversationID, Subject{Sender: e.Sender, Reason: e.Reason}
+		return d, took && r.Dialect.HasEpisodes()
+	case MessageReceived:
+		if !took || episode == nil || !episode.Open || episode.Handler != HandlerBot {
+			return Delivery{}, false
+		}
+		then := *episode
+		then.Heard = nil
+		d.ID = DeriveID("function-call", r.ID.String(), r.Time.Format(time.RFC3339Nano))
+		d.Kind, d.Conversation, d.Content = DeliverFunction, e.ConversationID, e.Content
+		d.Subject = Subject{Function: episode.Function, Inbound: r.ID, Episode: &then}
+		return d, true
+	default:
 		return Delivery{}, false
 	}
-	return Delivery{
-		ID: DeliveryID(r.ID), Account: r.Account, Channel: r.Channel, Dialect: r.Dialect, ContactRef: r.ContactRef,
-		MessageID: sent.MessageID, Conversation: sent.ConversationID, Position: r.Position, Content: sent.Content,
-		State: StatePending, CreatedAt: r.Time,
-	}, true
 }
 
 // Open tells whether the delivery still has to be tried.
@@ -174,7 +259,7 @@ type Outcome struct {
 // wait is the pause before the next try; without more the schedule is used up.
 func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration, more bool, started, now time.Time) Event {
 	a := DeliveryAttempted{
-		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Attempt: d.Attempts + 1,
+		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), Attempt: d.Attempts + 1,
 		StartedAt: Stamp(started), DurationMS: now.Sub(started).Milliseconds(),
 		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(storable(o.Detail), MaxDetail),
 		ExternalID: Cut(storable(o.ExternalID), MaxExternalID),
@@ -196,12 +281,20 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 	return e
 }
 
+// target is what events say of the target: nothing when it is the channel.
+func (d Delivery) target() string {
+	if d.Kind == DeliverFunction {
+		return d.Target()
+	}
+	return ""
+}
+
 // Redrive asks for a dead letter to be sent after all; CodeConflict when it is not one.
 func (d Delivery) Redrive(by string, now time.Time) (Event, error) {
 	if d.State != StateDead {
 		return Event{}, Errorf(CodeConflict, "delivery is %s; only a dead one can be redriven", d.State)
 	}
-	return d.decided("redrive", DeliveryRedriven{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, By: by}, now), nil
+	return d.decided("redrive", DeliveryRedriven{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), By: by}, now), nil
 }
 
 // Drop gives a dead letter up; CodeConflict when it is not one.
@@ -209,7 +302,7 @@ func (d Delivery) Drop(by string, now time.Time) (Event, error) {
 	if d.State != StateDead {
 		return Event{}, Errorf(CodeConflict, "delivery is %s; only a dead one can be dropped", d.State)
 	}
-	return d.decided("drop", DeliveryDropped{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, By: by}, now), nil
+	return d.decided("drop", DeliveryDropped{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), By: by}, now), nil
 }
 
 // decided makes the event of a decision about a dead letter; deciding twice

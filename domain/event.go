@@ -45,7 +45,8 @@ type MessageReceived struct {
 	ExternalID     string    `json:"external_id"`
 	SentAt         time.Time `json:"sent_at"`
 	Content        Content   `json:"content"`
-	Profile        *Profile  `json:"profile,omitempty"` // completes what is known of the contact
+	Profile        *Profile  `json:"profile,omitempty"` // completes what is known of the contact; replaces it where the dialect says so
+	Terms          *Terms    `json:"terms,omitempty"`   // in dialects that have episodes
 }
 
 // MessageEchoed tells that the business wrote outside Parley.
@@ -68,6 +69,8 @@ type MessageSent struct {
 	Content        Content   `json:"content"`
 	Author         string    `json:"author,omitempty"` // name of the platform token that asked
 	Profile        *Profile  `json:"profile,omitempty"`
+	Sender         *Sender   `json:"sender,omitempty"` // who speaks, in dialects that tell
+	Terms          *Terms    `json:"terms,omitempty"`  // in dialects that have episodes
 }
 
 // ReceiptRecorded tells what the integration says became of an outgoing message.
@@ -84,16 +87,29 @@ type CloseReason string
 
 // The reasons.
 const (
-	ClosedByAgent CloseReason = "agent"
+	ClosedByAgent   CloseReason = "agent"
+	ClosedByBot     CloseReason = "bot"     // a function asked to finish
+	ClosedByTimeout CloseReason = "timeout" // a closing timer ran out
+	ClosedByUnknown CloseReason = "unknown" // anything else: bulk close, channel disabled, agent deleted
 )
 
+// CloseReasons is the closed set.
+var CloseReasons = []CloseReason{ClosedByAgent, ClosedByBot, ClosedByTimeout, ClosedByUnknown}
+
 // ConversationClosed tells that a conversation was closed by somebody who had
-// seen it up to the message Seen; it does nothing if the conversation has moved on.
+// seen it as it was then; it does nothing if the conversation has moved on. What
+// has been seen is told by Seen, the newest message, where the dialect has no
+// episodes, and otherwise by those of SeenInbound, SeenActivity and Episode that
+// are set.
 type ConversationClosed struct {
 	ConversationID uuid.UUID   `json:"conversation_id"`
 	Seen           uuid.UUID   `json:"seen"`
+	SeenInbound    uuid.UUID   `json:"seen_inbound,omitzero"`  // newest message of the contact
+	SeenActivity   uuid.UUID   `json:"seen_activity,omitzero"` // newest event that counts as activity
+	Episode        int         `json:"episode,omitempty"`
 	Reason         CloseReason `json:"reason"`
 	By             string      `json:"by,omitempty"`
+	Sender         *Sender     `json:"sender,omitempty"` // the agent, where the dialect tells
 }
 
 // Handler is who looks after a conversation.
@@ -102,6 +118,7 @@ type Handler string
 // The handlers.
 const (
 	HandlerUnassigned Handler = "unassigned"
+	HandlerQueue      Handler = "queue" // waits there for an agent
 	HandlerBot        Handler = "bot"
 	HandlerAgent      Handler = "agent"
 )
@@ -112,6 +129,28 @@ type ConversationAssigned struct {
 	To             Handler   `json:"to"`
 	AgentID        string    `json:"agent_id,omitempty"`
 	By             string    `json:"by,omitempty"`
+
+	// In dialects that have episodes.
+	Queue    int64        `json:"queue,omitempty"` // for HandlerQueue
+	Wait     int64        `json:"wait_s,omitempty"`
+	Function int64        `json:"function,omitempty"` // for HandlerBot
+	Skills   []SkillLevel `json:"skills,omitempty"`
+	Priority int          `json:"priority,omitempty"`
+	Handling uuid.UUID    `json:"handling,omitzero"` // void if the handler has changed since this event
+	Idle     bool         `json:"idle,omitempty"`    // is no activity: timers run on
+	Terms    *Terms       `json:"terms,omitempty"`
+}
+
+// ConversationMarked tells what was noted about an episode.
+type ConversationMarked struct {
+	ConversationID uuid.UUID `json:"conversation_id"`
+	Tags           []int64   `json:"tags,omitempty"` // added, or with ReplaceTags all of them
+	ReplaceTags    bool      `json:"replace_tags,omitempty"`
+	Topic          *int64    `json:"topic,omitempty"` // 0 takes it away
+	Variables      Texts     `json:"variables,omitempty"`
+	Custom         Texts     `json:"custom_data,omitempty"`
+	By             string    `json:"by,omitempty"`
+	Terms          *Terms    `json:"terms,omitempty"`
 }
 
 // DeliveryAttempted tells the outcome of one call to a callback.
@@ -119,7 +158,8 @@ type DeliveryAttempted struct {
 	DeliveryID    uuid.UUID  `json:"delivery_id"`
 	MessageID     uuid.UUID  `json:"message_id"`
 	Conversation  uuid.UUID  `json:"conversation_id"`
-	Attempt       int        `json:"attempt"` // from 1, counting on through redrives
+	Target        string     `json:"target,omitempty"` // "" is the channel itself; see Delivery.Target
+	Attempt       int        `json:"attempt"`          // from 1, counting on through redrives
 	StartedAt     time.Time  `json:"started_at"`
 	DurationMS    int64      `json:"duration_ms"`
 	Verdict       Verdict    `json:"verdict"`
@@ -137,6 +177,7 @@ type DeliveryRedriven struct {
 	DeliveryID   uuid.UUID `json:"delivery_id"`
 	MessageID    uuid.UUID `json:"message_id"`
 	Conversation uuid.UUID `json:"conversation_id"`
+	Target       string    `json:"target,omitempty"` // "" is the channel itself; see Delivery.Target
 	By           string    `json:"by,omitempty"`
 }
 
@@ -145,6 +186,7 @@ type DeliveryDropped struct {
 	DeliveryID   uuid.UUID `json:"delivery_id"`
 	MessageID    uuid.UUID `json:"message_id"`
 	Conversation uuid.UUID `json:"conversation_id"`
+	Target       string    `json:"target,omitempty"` // "" is the channel itself; see Delivery.Target
 	By           string    `json:"by,omitempty"`
 }
 
@@ -154,6 +196,7 @@ func (MessageSent) data()          {}
 func (ReceiptRecorded) data()      {}
 func (ConversationClosed) data()   {}
 func (ConversationAssigned) data() {}
+func (ConversationMarked) data()   {}
 func (DeliveryAttempted) data()    {}
 func (DeliveryRedriven) data()     {}
 func (DeliveryDropped) data()      {}
@@ -172,7 +215,7 @@ func (c Channel) Receive(ref, external string, sentAt time.Time, content Content
 	e.ID = MessageID(c.ID, ref, In, external)
 	e.Data = MessageReceived{
 		MessageID: e.ID, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
-		ExternalID: external, SentAt: Stamp(sentAt), Content: content, Profile: profile,
+		ExternalID: external, SentAt: Stamp(sentAt), Content: content, Profile: profile, Terms: c.terms(),
 	}
 	return e
 }
@@ -191,11 +234,16 @@ func (c Channel) Echo(ref, external string, sentAt time.Time, content Content, p
 // Send tells that the contact centre wants something said. id names the message:
 // a repeated request must give the same id. The content must have been validated.
 func (c Channel) Send(ref string, id uuid.UUID, content Content, author string, now time.Time) Event {
+	return c.SendAs(nil, ref, id, content, author, now)
+}
+
+// SendAs is Send by somebody, where the dialect tells who speaks.
+func (c Channel) SendAs(sender *Sender, ref string, id uuid.UUID, content Content, author string, now time.Time) Event {
 	e := c.on(ref, now)
 	e.ID = id
 	sent := MessageSent{
 		MessageID: id, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
-		Content: content, Author: author,
+		Content: content, Author: author, Sender: sender, Terms: c.terms(),
 	}
 	if c.IDType == IDTypePhone {
 		sent.Profile = &Profile{Phone: ref} // the contact may not have written before

@@ -77,6 +77,7 @@ type Message struct {
 	Reason       string // why it failed, "" otherwise
 	History      []StatusChange
 	Author       string    // name of the platform token that asked for it, "" otherwise
+	Sender       *Sender   // who speaks, in dialects that tell
 	SentAt       time.Time // the sender's own time
 	RecordedAt   time.Time // when Parley took it in
 }

@@ -22,6 +22,10 @@ type ConversationFilter struct {
 	Contact string // a contact's id, or the reference that the integration uses
 	Status  ConversationStatus
 	Search  string // part of the contact's name or reference, or of the last message
+	Handler Handler
+	Agent   string // an agent's id
+	Queue   int64  // the queue that the conversation waits in
+	Tag     int64  // a tag of the current or last episode
 }
 
 // DeliveryFilter narrows a list of deliveries; empty fields do not.
@@ -29,6 +33,7 @@ type DeliveryFilter struct {
 	Account string // always set
 	Channel string
 	State   DeliveryState
+	Kind    DeliveryKind
 }
 
 // Attempt is one call to a callback, as it is kept for inspection.

@@ -18,6 +18,7 @@ var storedTypes = map[string]func([]byte) (Data, error){
 	"receipt.recorded.v1":      read[ReceiptRecorded],
 	"conversation.closed.v1":   read[ConversationClosed],
 	"conversation.assigned.v1": read[ConversationAssigned],
+	"conversation.marked.v1":   read[ConversationMarked],
 	"delivery.attempted.v1":    read[DeliveryAttempted],
 	"delivery.redriven.v1":     read[DeliveryRedriven],
 	"delivery.dropped.v1":      read[DeliveryDropped],
@@ -61,6 +62,8 @@ func (e Event) Type() string {
 		return "conversation.closed.v1"
 	case ConversationAssigned:
 		return "conversation.assigned.v1"
+	case ConversationMarked:
+		return "conversation.marked.v1"
 	case DeliveryAttempted:
 		return "delivery.attempted.v1"
 	case DeliveryRedriven:

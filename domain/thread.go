@@ -2,6 +2,7 @@ package domain
 
 import (
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -83,6 +84,8 @@ func NeedsOf(events []Recorded) Needs {
 			n.Conversations[e.ConversationID] = struct{}{}
 		case ConversationAssigned:
 			n.Conversations[e.ConversationID] = struct{}{}
+		case ConversationMarked:
+			n.Conversations[e.ConversationID] = struct{}{}
 		}
 	}
 	return n
@@ -125,6 +128,9 @@ func (t *Thread) index(m *Message) {
 
 // Apply folds one event.
 func (t *Thread) Apply(r Recorded) {
+	if r.Dialect.HasEpisodes() && !t.moveOn(r) {
+		return
+	}
 	switch e := r.Data.(type) {
 	case MessageReceived:
 		t.said(r, e.ContactID, e.Profile, Message{
@@ -136,7 +142,7 @@ func (t *Thread) Apply(r Recorded) {
 	case MessageSent:
 		t.said(r, e.ContactID, e.Profile, Message{
 			ID: e.MessageID, Conversation: e.ConversationID, Direction: Out, Kind: KindMessage, Content: e.Content,
-			Status: StatusQueued, Author: e.Author, SentAt: r.Time,
+			Status: StatusQueued, Author: e.Author, Sender: e.Sender, SentAt: r.Time,
 			History: []StatusChange{{Value: StatusQueued, Timestamp: r.Time}},
 		})
 	case ReceiptRecorded:
@@ -148,17 +154,75 @@ func (t *Thread) Apply(r Recorded) {
 	case ConversationClosed:
 		t.closed(r, e)
 	case ConversationAssigned:
-		if c := t.Conversations[e.ConversationID]; c != nil {
+		if c := t.Conversations[e.ConversationID]; c != nil && c.State == nil {
 			c.Handler, c.AgentID, c.UpdatedAt = e.To, e.AgentID, r.Time
 			t.DirtyConversations[c.ID] = struct{}{}
 		}
 	}
 }
 
+// moveOn lets the episode of a conversation follow an event, and tells whether
+// there may be more to do about it.
+func (t *Thread) moveOn(r Recorded) bool {
+	var id uuid.UUID
+	switch e := r.Data.(type) {
+	case MessageReceived:
+		id = e.ConversationID
+	case MessageSent:
+		id = e.ConversationID
+	case ConversationAssigned:
+		id = e.ConversationID
+	case ConversationMarked:
+		id = e.ConversationID
+	case ConversationClosed:
+		id = e.ConversationID
+	default:
+		return true // of no concern to the episode
+	}
+	c := t.Conversations[id]
+	if c == nil {
+		var contact uuid.UUID
+		switch e := r.Data.(type) {
+		case MessageReceived:
+			contact = e.ContactID
+		case MessageSent:
+			contact = e.ContactID
+		default:
+			return false // about a conversation that is not there
+		}
+		c = t.begin(r, id, contact)
+		t.meet(r, contact, nil)
+	}
+	if c.State == nil {
+		c.State = &Episode{}
+	}
+	if !c.State.Apply(r) {
+		return false
+	}
+	c.follow()
+	c.UpdatedAt = r.Time
+	t.DirtyConversations[c.ID] = struct{}{}
+	return true
+}
+
+// begin makes a conversation.
+func (t *Thread) begin(r Recorded, id, contact uuid.UUID) *Conversation {
+	c := &Conversation{
+		ID: id, Account: r.Account, Channel: r.Channel, ContactID: contact, ContactRef: r.ContactRef,
+		Handler: HandlerUnassigned, CreatedAt: r.Time,
+	}
+	t.Conversations[id] = c
+	return c
+}
+
 // said adds a message, and makes or reopens what it stands in.
 func (t *Thread) said(r Recorded, contact uuid.UUID, profile *Profile, m Message) {
-	if t.Messages[m.ID] != nil {
-		return // told before
+	if told := t.Messages[m.ID]; told != nil {
+		if !r.Dialect.HasEpisodes() || m.Direction != In || r.Time.Sub(told.RecordedAt) < RepeatWindow {
+			return // told before
+		}
+		// The sender has used the same ids again, a day later: another message.
+		m.ID = DeriveID("again", m.ID.String(), r.Time.Format(time.RFC3339Nano))
 	}
 	m.Account, m.Channel, m.Position, m.RecordedAt = r.Account, r.Channel, r.Position, r.Time
 	t.Messages[m.ID] = &m
@@ -170,13 +234,11 @@ func (t *Thread) said(r Recorded, contact uuid.UUID, profile *Profile, m Message
 		t.meet(r, contact, profile)
 	}
 	if c == nil {
-		c = &Conversation{
-			ID: m.Conversation, Account: r.Account, Channel: r.Channel, ContactID: contact, ContactRef: r.ContactRef,
-			Handler: HandlerUnassigned, CreatedAt: r.Time,
-		}
-		t.Conversations[c.ID] = c
+		c = t.begin(r, m.Conversation, contact)
 	}
-	if c.Status != StatusOpen {
+	if c.State != nil {
+		c.follow()
+	} else if c.Status != StatusOpen {
 		c.Status, c.Episode, c.OpenedAt, c.ClosedAt, c.CloseReason = StatusOpen, c.Episode+1, r.Time, nil, ""
 		c.Handler, c.AgentID = HandlerUnassigned, ""
 	}
@@ -195,7 +257,11 @@ func (t *Thread) meet(r Recorded, id uuid.UUID, profile *Profile) {
 		t.Contacts[id] = c
 		t.DirtyContacts[id] = struct{}{}
 	}
-	if profile != nil && c.Profile.Fill(*profile) {
+	take := c.Profile.Fill
+	if r.Dialect.ReplacesProfiles() {
+		take = c.Profile.Replace
+	}
+	if profile != nil && take(*profile) {
 		c.UpdatedAt = r.Time
 		t.DirtyContacts[id] = struct{}{}
 	}
@@ -205,7 +271,7 @@ func (t *Thread) meet(r Recorded, id uuid.UUID, profile *Profile) {
 // that landed twice finds the conversation closed, or moved on.
 func (t *Thread) closed(r Recorded, e ConversationClosed) {
 	c := t.Conversations[e.ConversationID]
-	if c == nil || c.Status != StatusOpen || c.LastMessage != e.Seen {
+	if c == nil || c.State != nil || c.Status != StatusOpen || c.LastMessage != e.Seen {
 		return // it has moved on
 	}
 	at := r.Time

@@ -91,7 +91,7 @@ func (s *story) redriven() {
 
 // closed is a close by somebody who has seen the conversation as seen.
 func (s *story) closed(seen domain.Conversation) {
-	e, err := seen.Close(storyChannel, "desk", s.now)
+	e, err := seen.Close(storyChannel, domain.Closing{By: "desk"}, s.now)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (s *story) closed(seen domain.Conversation) {
 }
 
 func (s *story) assigned(agent string) {
-	e, err := s.conversation().Assign(storyChannel, uuid.New(), domain.HandlerAgent, agent, "desk", s.now)
+	e, err := s.conversation().Assign(storyChannel, uuid.New(), domain.Assignment{To: domain.HandlerAgent, AgentID: agent}, "desk", s.now)
 	if err != nil {
 		s.t.Fatal(err)
 	}

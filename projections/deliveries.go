@@ -204,7 +204,7 @@ func (run *deliveryRun) load(ctx context.Context, tx pgx.Tx) error {
 
 // apply folds one event.
 func (run *deliveryRun) apply(r domain.Recorded) {
-	if d, ok := domain.DeliveryOf(r); ok {
+	if d, ok := domain.DeliveryOf(r, nil, false); ok {
 		if run.rows[d.ID] != nil {
 			run.repeats[r.Position.Offset] = struct{}{}
 			return

@@ -27,7 +27,7 @@ func sentAndDelivered(n, behind int) []domain.Recorded {
 		if i < n {
 			text := domain.Content{Type: domain.ContentText, Text: "Your order 88 has left the warehouse and should be with you tomorrow."}
 			r := add(ch.Send(fmt.Sprintf("contact-%d", i%5000), uuid.New(), text, "bot", now.Add(time.Duration(i)*time.Millisecond)))
-			d, _ := domain.DeliveryOf(r)
+			d, _ := domain.DeliveryOf(r, nil, false)
 			waiting = append(waiting, d)
 		}
 		if len(waiting) > behind || i >= n {
@@ -85,7 +85,7 @@ func BenchmarkDeliveries_OpenHeads(b *testing.B) {
 		}
 		add(ch.Send(ref, uuid.New(), hello, "", now.Add(time.Duration(i)*time.Millisecond)))
 		if i == 0 {
-			d, _ := domain.DeliveryOf(log[0])
+			d, _ := domain.DeliveryOf(log[0], nil, false)
 			add(d.Attempted(domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError}, ch.Delivery, 0, false, now, now))
 		}
 	}
@@ -138,7 +138,7 @@ func BenchmarkDeliveries_OpenHeads(b *testing.B) {
 					Event:    ch.Send(fmt.Sprintf("contact-%d", int(next)+i), uuid.New(), hello, "", now),
 					Position: domain.Position{Offset: next + int64(2*i)},
 				}
-				d, _ := domain.DeliveryOf(r)
+				d, _ := domain.DeliveryOf(r, nil, false)
 				run = append(run, r, domain.Recorded{
 					Event:    d.Attempted(domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK}, ch.Delivery, 0, false, now, now),
 					Position: domain.Position{Offset: next + int64(2*i) + 1},

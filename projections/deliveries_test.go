@@ -43,7 +43,7 @@ type deliveryLog struct {
 func (l *deliveryLog) append(e domain.Event) {
 	r := domain.Recorded{Event: e, Position: domain.Position{Partition: 2, Offset: int64(len(l.log))}}
 	l.log = append(l.log, r)
-	if d, ok := domain.DeliveryOf(r); ok {
+	if d, ok := domain.DeliveryOf(r, nil, false); ok {
 		if l.folded[d.ID] != nil {
 			l.repeats = append(l.repeats, r.Position.Offset)
 			return
@@ -243,7 +243,7 @@ func TestDeliveries_Lists(t *testing.T) {
 		}
 		// Ten share a moment: the cursor has to tell them apart.
 		add(ch.Send("anna", uuid.New(), domain.Content{Type: domain.ContentText, Text: "hello"}, "", now.Add(time.Duration(i/10)*time.Second)))
-		d, _ := domain.DeliveryOf(log[len(log)-1])
+		d, _ := domain.DeliveryOf(log[len(log)-1], nil, false)
 		if i%3 == 0 {
 			add(d.Attempted(domain.Outcome{Verdict: domain.Refused, Reason: domain.ReasonRejected}, ch.Delivery, 0, false, now, now))
 		}

@@ -86,7 +86,7 @@ func (w *writer) attempt(external string) {
 	if len(w.sent) == 0 {
 		return
 	}
-	d, _ := domain.DeliveryOf(domain.Recorded{Event: w.sent[0]})
+	d, _ := domain.DeliveryOf(domain.Recorded{Event: w.sent[0]}, nil, false)
 	out := domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, HTTPStatus: 200, ExternalID: external}
 	switch w.pick("outcome", 4) {
 	case 0:
@@ -121,7 +121,7 @@ func (w *writer) close(ch domain.Channel, ref string) {
 	if known := thread.Conversations[c.ID]; known != nil {
 		c.LastMessage = known.LastMessage
 	}
-	e, err := c.Close(ch, "desk", w.now)
+	e, err := c.Close(ch, domain.Closing{By: "desk"}, w.now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func (w *writer) decide(ch domain.Channel, ref string) {
 		return
 	}
 	c := domain.Conversation{ID: domain.ConversationID(ch.ID, ref), ContactRef: ref}
-	e, err := c.Assign(ch, domain.DeriveID("assign", fmt.Sprint(len(w.log))), domain.HandlerAgent, "agent-7", "desk", w.now)
+	e, err := c.Assign(ch, domain.DeriveID("assign", fmt.Sprint(len(w.log))), domain.Assignment{To: domain.HandlerAgent, AgentID: "agent-7"}, "desk", w.now)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -157,7 +157,7 @@ func TestReads_conversations(t *testing.T) {
 		ID: domain.ConversationID(d.phone.ID, "+15550103"), ContactRef: "+15550103", Status: domain.StatusOpen,
 		LastMessage: domain.MessageID(d.phone.ID, "+15550103", domain.In, "m1"),
 	}
-	closed, err := seen.Close(d.phone, "desk", d.now)
+	closed, err := seen.Close(d.phone, domain.Closing{By: "desk"}, d.now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range events {
-		if d, ok := domain.DeliveryOf(r); ok {
+		if d, ok := domain.DeliveryOf(r, nil, false); ok {
 			if m.rows[d.ID] != nil {
 				m.repeats[r.Position] = true
 				continue

@@ -310,7 +310,7 @@ func TestTakeover_WaitsForTheLeaseAndForTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.next[0] = 2
-		d, _ := domain.DeliveryOf(sent[0])
+		d, _ := domain.DeliveryOf(sent[0], nil, false)
 		outcome := d.Attempted(domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK}, ch.Delivery, 0, false, time.Now(), time.Now())
 		if _, err := r.log.Append(t.Context(), outcome); err != nil {
 			t.Fatal(err)

@@ -239,7 +239,7 @@ func (t *tenure) follow(r domain.Recorded) {
 	switch e := r.Data.(type) {
 	case domain.MessageSent:
 		if !t.w.cfg.Store.Repeated(r.Position.Partition, r.Position.Offset) {
-			if d, ok := domain.DeliveryOf(r); ok {
+			if d, ok := domain.DeliveryOf(r, nil, false); ok {
 				t.arrived(d)
 			}
 		}

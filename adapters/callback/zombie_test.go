@@ -14,7 +14,7 @@ import (
 // foreign is the outcome of a call that another worker had in flight when its
 // lease ended.
 func foreign(r domain.Recorded, ch domain.Channel, v domain.Verdict) domain.Event {
-	d, _ := domain.DeliveryOf(r)
+	d, _ := domain.DeliveryOf(r, nil, false)
 	return d.Attempted(domain.Outcome{Verdict: v, Reason: domain.ReasonServerError}, ch.Delivery, time.Second, true, time.Now().Add(-time.Second), time.Now())
 }
 

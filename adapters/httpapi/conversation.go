@@ -217,7 +217,7 @@ func (p *platform) closeConversation(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	e, err := conversation.Close(ch, c.Name, p.Now())
+	e, err := conversation.Close(ch, domain.Closing{By: c.Name}, p.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func (p *platform) assignConversation(ctx context.Context, c caller, in *struct 
 	if err != nil {
 		return nil, err
 	}
-	e, err := conversation.Assign(ch, id, domain.Handler(in.Body.To), in.Body.AgentID, c.Name, p.Now())
+	e, err := conversation.Assign(ch, id, domain.Assignment{To: domain.Handler(in.Body.To), AgentID: in.Body.AgentID}, c.Name, p.Now())
 	if err != nil {
 		return nil, err
 	}

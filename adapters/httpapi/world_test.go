@@ -373,7 +373,7 @@ func (w *world) Append(_ context.Context, events ...domain.Event) ([]domain.Posi
 		w.events = append(w.events, r)
 		positions = append(positions, r.Position)
 		w.thread.Apply(r)
-		if d, ok := domain.DeliveryOf(r); ok && w.deliveries[d.ID] == nil {
+		if d, ok := domain.DeliveryOf(r, nil, false); ok && w.deliveries[d.ID] == nil {
 			w.deliveries[d.ID] = &d
 		}
 		switch data := e.Data.(type) {
