@@ -1,14 +1,12 @@
 package eventstore
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,11 +16,57 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// Registry holds all channels and tokens in memory, as the topic of channels
-// tells them, so that authentication needs no database. Every node follows the
-// whole topic. A change is appended, and answered when this node's own memory
-// has it; other nodes follow within milliseconds. Of two changes of one thing on
-// two nodes at the same moment the later record wins whole.
+// Kinds of records in the topic of channels. A record is named after its kind and
+// the key of the thing: "channel/<id>", "queue/<account>/<number>".
+const (
+	kindAccount  = "account"
+	kindAgent    = "agent"
+	kindAPIToken = "api-token"
+	kindChannel  = "channel"
+	kindFunction = "function"
+	kindQueue    = "queue"
+	kindSignKey  = "sign-key"
+	kindSkill    = "skill"
+	kindTag      = "tag"
+	kindToken    = "token"
+	kindTopicSet = "topic-set"
+)
+
+// recordTypes has the stored name of each kind. A name never changes its meaning.
+// A record without a value tells that the thing is gone.
+var recordTypes = map[string]string{
+	kindAccount:  "account.changed.v1",
+	kindAgent:    "agent.changed.v1",
+	kindAPIToken: "api-token.changed.v1",
+	kindChannel:  "channel.changed.v1",
+	kindFunction: "function.changed.v1",
+	kindQueue:    "queue.changed.v1",
+	kindSignKey:  "sign-key.changed.v1",
+	kindSkill:    "skill.changed.v1",
+	kindTag:      "tag.changed.v1",
+	kindToken:    "token.changed.v1",
+	kindTopicSet: "topic-set.changed.v1",
+}
+
+// RecordTypes lists the stored names in the topic of channels, sorted.
+func RecordTypes() []string {
+	var names []string
+	for _, name := range recordTypes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Registry holds in memory all that an installation and its accounts have set up,
+// as the topic of channels tells it: channels, tokens, queues, agents and so on.
+// So authentication needs no database. Every node follows the whole topic. A
+// change is appended, and answered when this node's own memory has it; other
+// nodes follow within milliseconds. Of two changes of one thing on two nodes at
+// the same moment the later record wins whole.
+//
+// What is given out shares slices with the memory: they are not to be written
+// into. The function that a Change... method calls gets slices of its own.
 type Registry struct {
 	topic     string
 	publisher message.Publisher
@@ -30,17 +74,32 @@ type Registry struct {
 	sealer    *Sealer
 	now       func() time.Time
 	log       *slog.Logger
+	fixed     []domain.Token // from the configuration, not from the log
 
 	change chan struct{} // holds one token while a change is under way: one at a time on this node
 
-	mu       sync.RWMutex
-	channels map[string]domain.Channel
-	byToken  map[[32]byte]string // SHA-256 of a channel's API token → channel id
-	tokens   map[string]domain.Token
-	byHash   map[[32]byte]string // SHA-256 of a platform token → token id
-	fixed    []domain.Token      // from the configuration, not from the log
-	next     int64               // first offset that is not in memory yet
-	moved    chan struct{}       // closed when next moves
+	shelves map[string]interface { // by kind; set once
+		apply(name string, value []byte, err error) error
+	}
+
+	mu        sync.RWMutex // guards what is on the shelves, and all below
+	accounts  *shelf[plain, domain.Account]
+	agents    *directory[domain.Agent]
+	apiTokens *shelf[owned, domain.APIToken]
+	channels  *shelf[plain, domain.Channel]
+	functions *directory[domain.Function]
+	queues    *directory[domain.Queue]
+	signKeys  *shelf[plain, domain.SignKey]
+	skills    *directory[domain.Skill]
+	tags      *directory[domain.Tag]
+	tokens    *shelf[plain, domain.Token]
+	topicSets *directory[domain.TopicSet]
+
+	byToken      map[[32]byte]*domain.Channel // by SHA-256 of the channel's own API token
+	byHash       map[[32]byte]*domain.Token   // by SHA-256 of the platform token
+	signKeyLists map[domain.KeyPurpose][]domain.SignKey
+	next         int64         // first offset that is not in memory yet
+	moved        chan struct{} // closed when next moves
 }
 
 // RegistryConfig wires a Registry.
@@ -57,12 +116,19 @@ type RegistryConfig struct {
 
 // NewRegistry makes an empty Registry; Follow fills it.
 func NewRegistry(cfg RegistryConfig) *Registry {
-	return &Registry{
+	r := &Registry{
 		topic: cfg.Topic, publisher: cfg.Publisher, position: cfg.Position, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Logger,
-		channels: map[string]domain.Channel{}, byToken: map[[32]byte]string{},
-		tokens: map[string]domain.Token{}, byHash: map[[32]byte]string{}, fixed: cfg.Fixed,
-		change: make(chan struct{}, 1), moved: make(chan struct{}),
+		fixed: cfg.Fixed, change: make(chan struct{}, 1), moved: make(chan struct{}),
+		shelves: map[string]interface {
+			apply(name string, value []byte, err error) error
+		}{},
+		byToken: map[[32]byte]*domain.Channel{}, byHash: map[[32]byte]*domain.Token{},
+		signKeyLists: map[domain.KeyPurpose][]domain.SignKey{},
 	}
+	r.accounts, r.agents, r.apiTokens, r.channels = newAccounts(r), newAgents(r), newAPITokens(r), newChannels(r)
+	r.functions, r.queues, r.signKeys, r.skills = newFunctions(r), newQueues(r), newSignKeys(r), newSkills(r)
+	r.tags, r.tokens, r.topicSets = newTags(r), newTokens(r), newTopicSets(r)
+	return r
 }
 
 // Follow takes records of the topic of channels, which has one partition, from
@@ -83,6 +149,20 @@ func (r *Registry) Follow(msgs <-chan *message.Message) {
 	}
 }
 
+// apply puts one record into memory.
+func (r *Registry) apply(msg *message.Message) error {
+	kind, name, _ := strings.Cut(Key(msg), "/")
+	shelf, ok := r.shelves[kind]
+	if !ok {
+		return nil // of a newer Parley, or somebody else's
+	}
+	var newer error
+	if stored := msg.Metadata.Get(headerType); stored != recordTypes[kind] {
+		newer = fmt.Errorf("this version does not know %q", stored)
+	}
+	return shelf.apply(name, msg.Payload, newer)
+}
+
 // Reached waits until the memory holds everything below the offset.
 func (r *Registry) Reached(ctx context.Context, offset int64) error {
 	for {
@@ -98,168 +178,6 @@ func (r *Registry) Reached(ctx context.Context, offset int64) error {
 			return fmt.Errorf("wait for the registry to reach %d of %d: %w", offset, next, ctx.Err())
 		}
 	}
-}
-
-// Channel finds a channel by its id.
-func (r *Registry) Channel(id string) (domain.Channel, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	ch, ok := r.channels[id]
-	return ch, ok
-}
-
-// ChannelByToken finds the channel that an API token belongs to. The look-up
-// goes by hash and the comparison takes the same time for every token.
-func (r *Registry) ChannelByToken(token string) (domain.Channel, bool) {
-	if token == "" {
-		return domain.Channel{}, false
-	}
-	hash := sha256.Sum256([]byte(token))
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	id, ok := r.byToken[hash]
-	ch := r.channels[id]
-	if !ok || subtle.ConstantTimeCompare([]byte(ch.Credentials.APIToken), []byte(token)) != 1 {
-		return domain.Channel{}, false
-	}
-	return ch, true
-}
-
-// Channels lists the channels of an account, oldest first; all of them when account is "".
-func (r *Registry) Channels(account string) []domain.Channel {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var list []domain.Channel
-	for _, ch := range r.channels {
-		if account == "" || ch.Account == account {
-			list = append(list, ch)
-		}
-	}
-	slices.SortFunc(list, func(a, b domain.Channel) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return list
-}
-
-// CreateChannel makes a channel known; CodeConflict when its id is taken.
-func (r *Registry) CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error) {
-	if err := r.begin(ctx); err != nil {
-		return domain.Channel{}, err
-	}
-	defer r.end()
-	if _, taken := r.Channel(ch.ID); taken {
-		return domain.Channel{}, domain.Errorf(domain.CodeConflict, "channel %s is there already", ch.ID)
-	}
-	now := domain.Stamp(r.now())
-	ch.Revision, ch.CreatedAt, ch.UpdatedAt = 1, now, now
-	return ch, r.putChannel(ctx, ch)
-}
-
-// ChangeChannel changes a channel; CodeNotFound when there is none. change gets a
-// copy and replaces slices rather than writing into them. Settings are validated
-// after it.
-func (r *Registry) ChangeChannel(ctx context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error) {
-	if err := r.begin(ctx); err != nil {
-		return domain.Channel{}, err
-	}
-	defer r.end()
-	ch, ok := r.Channel(id)
-	if !ok {
-		return domain.Channel{}, domain.Errorf(domain.CodeNotFound, "there is no channel %s", id)
-	}
-	revision := ch.Revision
-	if err := change(&ch); err != nil {
-		return domain.Channel{}, err
-	}
-	ch.ID, ch.Revision, ch.UpdatedAt = id, revision+1, domain.Stamp(r.now())
-	return ch, r.putChannel(ctx, ch)
-}
-
-// DeleteChannel forgets a channel; its history stays. CodeNotFound when there is none.
-func (r *Registry) DeleteChannel(ctx context.Context, id string) error {
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
-	defer r.end()
-	ch, ok := r.Channel(id)
-	if !ok {
-		return domain.Errorf(domain.CodeNotFound, "there is no channel %s", id)
-	}
-	return r.put(ctx, ch.Account, kindChannel+id, nil)
-}
-
-func (r *Registry) putChannel(ctx context.Context, ch domain.Channel) error {
-	if err := ch.Validate(); err != nil {
-		return err
-	}
-	value, err := encodeChannel(r.sealer, ch)
-	if err != nil {
-		return err
-	}
-	return r.put(ctx, ch.Account, kindChannel+ch.ID, value)
-}
-
-// Token finds a platform token by its secret.
-func (r *Registry) Token(secret string) (domain.Token, bool) {
-	if secret == "" {
-		return domain.Token{}, false
-	}
-	hash := sha256.Sum256([]byte(secret))
-	for _, t := range r.fixed {
-		if subtle.ConstantTimeCompare(t.Hash[:], hash[:]) == 1 {
-			return t, true
-		}
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	id, ok := r.byHash[hash]
-	return r.tokens[id], ok
-}
-
-// Tokens lists the platform tokens of an account, oldest first, without those
-// that exist by configuration.
-func (r *Registry) Tokens(account string) []domain.Token {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var list []domain.Token
-	for _, t := range r.tokens {
-		if t.Account == account {
-			list = append(list, t)
-		}
-	}
-	slices.SortFunc(list, func(a, b domain.Token) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return list
-}
-
-// CreateToken makes a platform token known.
-func (r *Registry) CreateToken(ctx context.Context, t domain.Token) (domain.Token, error) {
-	if err := r.begin(ctx); err != nil {
-		return domain.Token{}, err
-	}
-	defer r.end()
-	t.CreatedAt = domain.Stamp(r.now())
-	value, err := encodeToken(t)
-	if err != nil {
-		return domain.Token{}, err
-	}
-	return t, r.put(ctx, t.Account, kindToken+t.ID, value)
-}
-
-// DeleteToken revokes a platform token; CodeNotFound when the account has none of that id.
-func (r *Registry) DeleteToken(ctx context.Context, account, id string) error {
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
-	defer r.end()
-	r.mu.RLock()
-	t, ok := r.tokens[id]
-	r.mu.RUnlock()
-	if !ok || t.Account != account {
-		return domain.Errorf(domain.CodeNotFound, "there is no token %s", id)
-	}
-	return r.put(ctx, account, kindToken+id, nil)
 }
 
 // begin waits until no other change is under way on this node.
@@ -280,7 +198,8 @@ func (r *Registry) end() { <-r.change }
 // it and not made otherwise.
 func (r *Registry) put(ctx context.Context, account, name string, value []byte) error {
 	msg := message.NewMessage(watermill.NewUUID(), value)
-	stamp(msg, typeOf(name), "/accounts/"+account, name, r.now())
+	kind, _, _ := strings.Cut(name, "/")
+	stamp(msg, recordTypes[kind], "/accounts/"+account, name, r.now())
 	msg.SetContext(ctx)
 	if err := r.publisher.Publish(r.topic, msg); err != nil {
 		return unavailable(err)
@@ -300,4 +219,22 @@ func unavailable(cause error) *domain.Error {
 		Code: domain.CodeUnavailable, Message: "the log does not take changes at the moment; repeat the request",
 		RetryAfter: RetryAfter, Err: cause,
 	}
+}
+
+// seal hides a secret in the record of its owner.
+func (r *Registry) seal(owner, secret string) (string, error) {
+	sealed, err := r.sealer.Seal(owner, []byte(secret))
+	if err != nil {
+		return "", fmt.Errorf("seal %s: %w", owner, err)
+	}
+	return sealed, nil
+}
+
+// unseal undoes seal.
+func (r *Registry) unseal(owner, sealed string) (string, error) {
+	plain, err := r.sealer.Open(owner, sealed)
+	if err != nil {
+		return "", fmt.Errorf("open %s (is PARLEY_SECRET_KEY the right one?): %w", owner, err)
+	}
+	return string(plain), nil
 }
