@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,30 +17,12 @@ type channelsCommand struct {
 	Delete channelsDelete `cmd:"" help:"Delete a channel; its history stays."`
 }
 
-type channelsList struct{ remote }
+type channelsList struct{ listing }
 
 // Run lists the channels.
 func (c channelsList) Run(ctx context.Context, s streams) error {
-	raw, err := c.call(ctx, http.MethodGet, "/v1/channels?limit=200", nil)
-	if err != nil {
-		return err
-	}
-	return c.table(s.out, raw, []string{"ID", "DIALECT", "ID TYPE", "NAME", "CALLBACK"}, func() ([][]string, error) {
-		var page struct {
-			Data []struct {
-				ID          string `json:"id"`
-				Dialect     string `json:"dialect"`
-				IDType      string `json:"id_type"`
-				Name        string `json:"name"`
-				CallbackURL string `json:"callback_url"`
-			} `json:"data"`
-		}
-		err := json.Unmarshal(raw, &page)
-		var rows [][]string
-		for _, ch := range page.Data {
-			rows = append(rows, []string{ch.ID, ch.Dialect, ch.IDType, ch.Name, ch.CallbackURL})
-		}
-		return rows, err
+	return c.list(ctx, s, "/v1/channels", nil, []column{
+		{"ID", "id"}, {"DIALECT", "dialect"}, {"ID TYPE", "id_type"}, {"NAME", "name"}, {"CALLBACK", "callback_url"},
 	})
 }
 
@@ -49,65 +30,88 @@ func (c channelsList) Run(ctx context.Context, s streams) error {
 type channelSettings struct {
 	Name        string   `help:"Name that operators see." placeholder:"NAME"`
 	CallbackURL string   `help:"Where replies are posted to." placeholder:"URL"`
-	Schedule    []string `help:"Waits between tries, such as 1s,5s,2m." placeholder:"WAIT,..."`
+	Schedule    []string `help:"Waits between tries, such as 1s,5s,2m." placeholder:"WAIT"`
 	SingleTry   bool     `help:"Try each callback once, without a schedule."`
 	MaxAge      string   `help:"When to give up, after the first try." placeholder:"72h"`
 	OnExhausted string   `help:"What followers do behind a used-up schedule: park or continue." enum:",park,continue" default:""`
 	Rate        *int     `help:"Callbacks per second; 0 is no limit." placeholder:"N"`
+
+	IDType string `help:"What a contact's id is: phone or custom. A new channel takes phone unless given; with contacts it stays what it is." enum:",phone,custom" default:"" group:"respond" placeholder:"TYPE"`
+
+	Queue         *int64       `help:"Conversations wait in this queue for an agent." group:"kit" xor:"redirect" placeholder:"N"`
+	Function      *int64       `help:"Or this function answers them. With neither they are unassigned." group:"kit" xor:"redirect" placeholder:"N"`
+	FallbackQueue *int64       `help:"Where a conversation goes whose function fails; 0 is nowhere." group:"kit" placeholder:"N"`
+	CloseAfter    *seconds     `help:"Silence after which conversations of operators, and unassigned ones, are closed: 60s to 168h, above the queue's longest wait. 24h unless given." group:"kit" placeholder:"TIME"`
+	BotCloseAfter *seconds     `help:"Silence after a bot's message, after which its conversation is closed: 60s to 168h. 24h unless given." group:"kit" placeholder:"TIME"`
+	UseTags       *bool        `help:"Whether operators may set the account's tags." group:"kit" negatable:""`
+	TopicSet      *int64       `help:"Topic set of the channel; 0 is none." group:"kit" placeholder:"N"`
+	Skills        *skillLevels `help:"Skills wanted of who takes a conversation, and their levels from 1 to 5, such as 3=5; or none." group:"kit" placeholder:"SKILL=LEVEL,..."`
+	APITokenID    string       `help:"API token of the account that signs the callbacks. A new channel makes one unless given." group:"kit" name:"api-token-id" placeholder:"ID"`
+	APIToken      string       `help:"Or the value of one, such as you have it from Voximplant Kit." group:"kit" name:"api-token" placeholder:"SECRET"`
+	SecuritySalt  string       `help:"Security salt, such as you have it from Voximplant Kit. A new channel makes one unless given." group:"kit" placeholder:"SALT"`
+	SkipTLSVerify *bool        `help:"Whether any certificate of the callback URL is taken." group:"kit" name:"skip-tls-verify" negatable:""`
+	SaveAnyway    bool         `help:"Save, also when the callback URL does not answer the check." group:"kit"`
+	Disabled      *bool        `help:"Whether nobody is let in and open conversations are closed." group:"kit" negatable:""`
 }
 
-func (c channelSettings) body() map[string]any {
-	body := map[string]any{}
-	if c.Name != "" {
-		body["name"] = c.Name
-	}
-	if c.CallbackURL != "" {
-		body["callback_url"] = c.CallbackURL
-	}
-	delivery := map[string]any{}
+func (c channelSettings) body() fields {
+	f := fields{}
+	f.text("name", c.Name)
+	f.text("callback_url", c.CallbackURL)
+	f.text("id_type", c.IDType)
+	given(f, "rate_per_second", c.Rate)
+	delivery := fields{}
 	switch {
 	case c.SingleTry:
 		delivery["schedule"] = []string{}
 	case len(c.Schedule) > 0:
 		delivery["schedule"] = c.Schedule
 	}
-	if c.MaxAge != "" {
-		delivery["max_age"] = c.MaxAge
-	}
-	if c.OnExhausted != "" {
-		delivery["on_exhausted"] = c.OnExhausted
-	}
+	delivery.text("max_age", c.MaxAge)
+	delivery.text("on_exhausted", c.OnExhausted)
 	if len(delivery) > 0 {
-		body["delivery"] = delivery
+		f["delivery"] = delivery
 	}
-	if c.Rate != nil {
-		body["rate_per_second"] = *c.Rate
+	redirect := fields{}
+	given(redirect, "queue_id", c.Queue)
+	given(redirect, "function_id", c.Function)
+	if len(redirect) > 0 {
+		f["redirect"] = redirect
 	}
-	return body
+	given(f, "fallback_queue_id", c.FallbackQueue)
+	given(f, "close_after", c.CloseAfter)
+	given(f, "bot_close_after", c.BotCloseAfter)
+	given(f, "use_tags", c.UseTags)
+	given(f, "topic_set_id", c.TopicSet)
+	given(f, "skills", c.Skills)
+	f.text("api_token_id", c.APITokenID)
+	f.text("api_token", c.APIToken)
+	f.text("security_salt", c.SecuritySalt)
+	given(f, "skip_tls_verify", c.SkipTLSVerify)
+	given(f, "disabled", c.Disabled)
+	if c.SaveAnyway {
+		f["save_anyway"] = true
+	}
+	return f
 }
 
 type channelsCreate struct {
 	remote
 	channelSettings
 
-	Dialect string `help:"Wire protocol: respondio or ismessenger." default:"respondio" placeholder:"DIALECT"`
-	IDType  string `help:"What a contact's id is: phone or custom." default:"phone" enum:"phone,custom"`
+	Dialect string `help:"Wire protocol: respondio, ismessenger or voximplant." default:"respondio" placeholder:"DIALECT"`
+	ID      string `help:"UUID of the channel, such as you have it from Voximplant Kit. A new one unless given." group:"kit" placeholder:"UUID"`
 }
 
 // Run creates a channel.
 func (c channelsCreate) Run(ctx context.Context, s streams) error {
 	body := c.body()
-	body["dialect"], body["id_type"] = c.Dialect, c.IDType
-	return c.print(ctx, s, http.MethodPost, "/v1/channels", body)
-}
-
-// print makes a call and prints the answer.
-func (r remote) print(ctx context.Context, s streams, method, path string, body any) error {
-	raw, err := r.call(ctx, method, path, body)
-	if err != nil {
-		return err
+	body["dialect"] = c.Dialect
+	body.text("id", c.ID)
+	if c.IDType == "" && c.Dialect != "voximplant" {
+		body["id_type"] = "phone"
 	}
-	return indent(s.out, raw)
+	return c.print(ctx, s, http.MethodPost, "/v1/channels", body)
 }
 
 type channelID struct {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -112,21 +111,13 @@ func (r remote) call(ctx context.Context, method, path string, body any) ([]byte
 	return raw, nil
 }
 
-// table prints rows under headings; as JSON when that was asked for.
-func (r remote) table(w io.Writer, raw []byte, headings []string, rows func() ([][]string, error)) error {
-	if r.JSON {
-		return indent(w, raw)
-	}
-	list, err := rows()
+// print makes a call and prints the answer.
+func (r remote) print(ctx context.Context, s streams, method, path string, body any) error {
+	raw, err := r.call(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return err
 	}
-	tab := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tab, strings.Join(headings, "\t"))
-	for _, row := range list {
-		fmt.Fprintln(tab, strings.Join(row, "\t"))
-	}
-	return tab.Flush()
+	return indent(s.out, raw)
 }
 
 func indent(w io.Writer, raw []byte) error {

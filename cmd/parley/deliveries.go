@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 type deliveriesCommand struct {
@@ -16,44 +14,19 @@ type deliveriesCommand struct {
 }
 
 type deliveriesList struct {
-	remote
+	listing
 
 	State   string `help:"pending, retrying, delivered, dead or dropped." enum:",pending,retrying,delivered,dead,dropped" default:""`
 	Channel string `help:"Only of this channel." placeholder:"ID"`
-	Limit   int    `help:"How many at most." default:"50"`
-	Cursor  string `help:"Go on where a list ended." placeholder:"CURSOR"`
+	Kind    string `help:"Only of this kind: message, close (told the integration) or function (called)." enum:",message,close,function" default:"" placeholder:"KIND"`
 }
 
 // Run lists deliveries.
 func (c deliveriesList) Run(ctx context.Context, s streams) error {
-	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	for name, value := range map[string]string{"state": c.State, "channel": c.Channel, "cursor": c.Cursor} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	raw, err := c.call(ctx, http.MethodGet, "/v1/deliveries?"+query.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	return c.table(s.out, raw, []string{"ID", "STATE", "TRIES", "CHANNEL", "CONTACT", "REASON", "CREATED"}, func() ([][]string, error) {
-		var page struct {
-			Data []struct {
-				ID         string `json:"id"`
-				State      string `json:"state"`
-				Attempts   int    `json:"attempt_count"`
-				ChannelID  string `json:"channel_id"`
-				ContactRef string `json:"contact_ref"`
-				Reason     string `json:"last_reason"`
-				CreatedAt  string `json:"created_at"`
-			} `json:"data"`
-		}
-		err := json.Unmarshal(raw, &page)
-		var rows [][]string
-		for _, d := range page.Data {
-			rows = append(rows, []string{d.ID, d.State, strconv.Itoa(d.Attempts), d.ChannelID, d.ContactRef, d.Reason, d.CreatedAt})
-		}
-		return rows, err
+	filters := map[string]string{"state": c.State, "channel": c.Channel, "kind": c.Kind}
+	return c.list(ctx, s, "/v1/deliveries", filters, []column{
+		{"ID", "id"}, {"STATE", "state"}, {"KIND", "kind"}, {"TRIES", "attempt_count"}, {"CHANNEL", "channel_id"}, {"CONTACT", "contact_ref"},
+		{"REASON", "last_reason"}, {"CREATED", "created_at"},
 	})
 }
 

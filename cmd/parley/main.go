@@ -28,15 +28,25 @@ type commands struct {
 	LogLevel  string `help:"Least level that is logged: debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 	LogFormat string `help:"Form of the log: text or json." default:"text" enum:"text,json"`
 
-	Dev         devCommand         `cmd:"" help:"Run everything in one process, with an embedded log and a private Postgres. For one machine."`
-	Serve       serveCommand       `cmd:"" help:"Run one node of a cluster, on an external Kafka and Postgres."`
-	Replay      replayCommand      `cmd:"" help:"Print events of the past as NDJSON."`
-	Channels    channelsCommand    `cmd:"" help:"List, create, change, rotate, test and delete channels."`
-	Deliveries  deliveriesCommand  `cmd:"" help:"List and inspect deliveries; redrive or drop dead letters."`
-	Tokens      tokensCommand      `cmd:"" help:"List, create and revoke tokens of the platform API."`
-	Projections projectionsCommand `cmd:"" help:"Show how far the read models are; decide about quarantined records."`
-	Version     versionCommand     `cmd:"" help:"Print the version."`
-	Help        helpCommand        `cmd:"" hidden:"" help:"Print help."`
+	Dev           devCommand                 `cmd:"" help:"Run everything in one process, with an embedded log and a private Postgres. For one machine."`
+	Serve         serveCommand               `cmd:"" help:"Run one node of a cluster, on an external Kafka and Postgres."`
+	Replay        replayCommand              `cmd:"" help:"Print events of the past as NDJSON."`
+	Channels      channelsCommand            `cmd:"" help:"List, create, change, rotate, test and delete channels."`
+	Conversations conversationsCommand       `cmd:"" help:"List, assign, mark and close conversations."`
+	Deliveries    deliveriesCommand          `cmd:"" help:"List and inspect deliveries; redrive or drop dead letters."`
+	Queues        numbered[queueSettings]    `cmd:"" help:"List, create, change and delete queues, in which conversations wait for agents."`
+	Functions     numbered[functionSettings] `cmd:"" help:"List, create, change and delete functions, which answer instead of agents."`
+	Agents        numbered[agentSettings]    `cmd:"" help:"List, create, change and delete agents."`
+	Skills        numbered[skillSettings]    `cmd:"" help:"List, create, change and delete skills of agents."`
+	Tags          numbered[tagSettings]      `cmd:"" help:"List, create, change and delete tags of conversations."`
+	TopicSets     numbered[topicSetSettings] `cmd:"" help:"List, create, change and delete topic sets."`
+	APITokens     apiTokensCommand           `cmd:"" name:"api-tokens" help:"List, create, show and revoke API tokens, with which integrations of Voximplant Kit log in."`
+	Tokens        tokensCommand              `cmd:"" help:"List, create and revoke tokens of the platform API."`
+	Accounts      accountsCommand            `cmd:"" help:"List, create and change accounts."`
+	Keys          keysCommand                `cmd:"" help:"List and rotate the installation's own keys."`
+	Projections   projectionsCommand         `cmd:"" help:"Show how far the read models are; decide about quarantined records."`
+	Version       versionCommand             `cmd:"" help:"Print the version."`
+	Help          helpCommand                `cmd:"" hidden:"" help:"Print help."`
 }
 
 // streams is where a command writes.
@@ -80,7 +90,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 			"Every flag can be given as an environment variable: --kafka-brokers is PARLEY_KAFKA_BROKERS."),
 		kong.DefaultEnvars("PARLEY"),
 		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "respond", Title: "Only for respondio and ismessenger:"},
+			{Key: "kit", Title: "Only for voximplant:"},
+		}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exitRequest(code)) }), //nolint:forbidigo // the one way out of kong that ends no process
 	)

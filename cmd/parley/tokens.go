@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,30 +13,11 @@ type tokensCommand struct {
 	Revoke tokensRevoke `cmd:"" help:"Revoke a token; it stops working at once."`
 }
 
-type tokensList struct{ remote }
+type tokensList struct{ listing }
 
 // Run lists tokens.
 func (c tokensList) Run(ctx context.Context, s streams) error {
-	raw, err := c.call(ctx, http.MethodGet, "/v1/tokens", nil)
-	if err != nil {
-		return err
-	}
-	return c.table(s.out, raw, []string{"ID", "ROLE", "NAME", "CREATED"}, func() ([][]string, error) {
-		var page struct {
-			Data []struct {
-				ID        string `json:"id"`
-				Role      string `json:"role"`
-				Name      string `json:"name"`
-				CreatedAt string `json:"created_at"`
-			} `json:"data"`
-		}
-		err := json.Unmarshal(raw, &page)
-		var rows [][]string
-		for _, t := range page.Data {
-			rows = append(rows, []string{t.ID, t.Role, t.Name, t.CreatedAt})
-		}
-		return rows, err
-	})
+	return c.list(ctx, s, "/v1/tokens", nil, []column{{"ID", "id"}, {"ROLE", "role"}, {"NAME", "name"}, {"CREATED", "created_at"}})
 }
 
 type tokensCreate struct {
