@@ -102,7 +102,7 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) (o dom
 	if ctx.Err() != nil && answer.Fault != "" {
 		return domain.Outcome{}, true
 	}
-	return judge(dialect, answer, w.cfg.Now()), false
+	return judge(dialect, d, answer, w.cfg.Now()), false
 }
 
 // requestOf is dialect.Request, a panic of which is an error.
@@ -117,7 +117,7 @@ func requestOf(dialect Dialect, ch domain.Channel, d domain.Delivery) (call doma
 
 // judge is dialect.Outcome, made fit to be kept. An address that the operator
 // does not allow is refused for good: nothing at the far side can change that.
-func judge(dialect Dialect, a domain.Answer, now time.Time) (o domain.Outcome) {
+func judge(dialect Dialect, d domain.Delivery, a domain.Answer, now time.Time) (o domain.Outcome) {
 	if a.Fault == domain.ReasonAddressRefused {
 		return domain.Outcome{Verdict: domain.Refused, Reason: a.Fault, Detail: a.Detail}
 	}
@@ -129,7 +129,7 @@ func judge(dialect Dialect, a domain.Answer, now time.Time) (o domain.Outcome) {
 			}
 		}
 	}()
-	o = dialect.Outcome(a, now)
+	o = dialect.Outcome(d, a, now)
 	o.Detail, o.ExternalID = printable(o.Detail), printable(o.ExternalID)
 	return o
 }

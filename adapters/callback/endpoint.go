@@ -6,10 +6,11 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// endpoint is one channel's callback: its slots, its rate, and its lanes that
-// could be called now. All of it is under the worker's lock.
+// endpoint is one target: a channel's callback, or a function. It has slots of its
+// own, so one that hangs takes none of another's, a rate, and its lanes that could
+// be called now. All of it is under the worker's lock.
 type endpoint struct {
-	channel string
+	target  string
 	first   queue // lanes whose head was not tried yet
 	again   queue // lanes whose head was
 	calls   int   // slots in use
@@ -150,8 +151,8 @@ func (w *Worker) startOne(e *endpoint) bool {
 		return true
 	}
 	c := &call{lane: l, retry: from == &e.again}
-	c.channel, c.known = w.cfg.Channels.Channel(e.channel)
-	if c.known && c.channel.RatePerSecond > 0 {
+	c.channel, c.known = w.cfg.Channels.Channel(domain.ChannelOf(e.target))
+	if c.known && c.channel.RatePerSecond > 0 && e.target == c.channel.ID { // a channel's rate is that of its callback
 		var n int
 		n, c.period = share(c.channel.RatePerSecond, len(w.tenures), w.cfg.Partitions)
 		ok, at := e.rate.take(now, n)
@@ -287,12 +288,12 @@ func (w *Worker) answered(c *call) {
 	}
 }
 
-// endpointOf finds or makes the endpoint of a channel.
-func (w *Worker) endpointOf(channel string) *endpoint {
-	e := w.endpoints[channel]
+// endpointOf finds or makes the endpoint of a target.
+func (w *Worker) endpointOf(target string) *endpoint {
+	e := w.endpoints[target]
 	if e == nil {
-		e = &endpoint{channel: channel}
-		w.endpoints[channel] = e
+		e = &endpoint{target: target}
+		w.endpoints[target] = e
 	}
 	return e
 }
@@ -300,6 +301,6 @@ func (w *Worker) endpointOf(channel string) *endpoint {
 // forget lets go of an endpoint that has nothing to remember.
 func (w *Worker) forget(e *endpoint) {
 	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil {
-		delete(w.endpoints, e.channel)
+		delete(w.endpoints, e.target)
 	}
 }

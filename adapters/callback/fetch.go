@@ -206,7 +206,7 @@ func (t *tenure) hungry() []*portion {
 	return list
 }
 
-// fetchPortion fetches lanes of one channel.
+// fetchPortion fetches lanes of one target.
 func (t *tenure) fetchPortion(ctx context.Context, s *portion) error {
 	w := t.w
 	w.mu.Lock()
@@ -231,11 +231,11 @@ func (t *tenure) fetchPortion(ctx context.Context, s *portion) error {
 	var parked []string
 	var err error
 	if !listed {
-		parked, err = w.cfg.Store.ParkedLanes(ctx, t.partition, s.channel, w.cfg.mostParked+1)
+		parked, err = w.cfg.Store.ParkedLanes(ctx, t.partition, s.target, w.cfg.mostParked+1)
 	}
 	var list []domain.Delivery
 	if err == nil {
-		list, err = w.cfg.Store.OpenHeads(ctx, t.partition, s.channel, due, room, retries, laneDepth, known)
+		list, err = w.cfg.Store.OpenHeads(ctx, t.partition, s.target, due, room, retries, laneDepth, known)
 	}
 
 	w.mu.Lock()

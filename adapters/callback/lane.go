@@ -21,7 +21,7 @@ const (
 	laneParked                   // its head is a dead letter that followers wait behind
 )
 
-// lane is a conversation's deliveries, in order. All of it is under the worker's
+// lane is a conversation's deliveries to one target, in order. All of it is under the worker's
 // lock. A lane is in memory only while something of it is.
 type lane struct {
 	name     string
@@ -149,7 +149,7 @@ func (w *Worker) park(l *lane) {
 
 // arrived takes in a new delivery.
 func (t *tenure) arrived(d domain.Delivery) {
-	s := t.portion(d.Channel)
+	s := t.portion(d.Target())
 	name := d.Lane()
 	if _, parked := s.parked[name]; parked {
 		return
@@ -267,8 +267,8 @@ func (t *tenure) retell(entry *sentEntry, e domain.DeliveryAttempted) {
 // decided takes in that a dead letter is redriven or dropped: its lane goes on
 // from what the database has.
 func (t *tenure) decided(r domain.Recorded, id uuid.UUID) {
-	name := r.Stream()
-	s := t.portion(r.Channel)
+	name := r.LaneOf()
+	s := t.portion(r.TargetOf())
 	delete(s.parked, name)
 	if t.fetching {
 		t.lateLanes[name] = struct{}{}
@@ -295,11 +295,11 @@ func (t *tenure) decided(r domain.Recorded, id uuid.UUID) {
 
 // laneOf finds the lane of an event, nil when it is not in memory.
 func (t *tenure) laneOf(r domain.Recorded) *lane {
-	s := t.portions[r.Channel]
+	s := t.portions[r.TargetOf()]
 	if s == nil {
 		return nil
 	}
-	return s.lanes[r.Stream()]
+	return s.lanes[r.LaneOf()]
 }
 
 // settle is what an acknowledged outcome means for its lane.

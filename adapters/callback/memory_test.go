@@ -15,12 +15,12 @@ import (
 // memory is a Store that keeps the promises of the real one in plain Go, for
 // tests in which time is faked: those cannot wait for a database.
 type memory struct {
-	mu      sync.Mutex
-	rows    map[uuid.UUID]*domain.Delivery
-	repeats map[domain.Position]bool
-	leases  map[int]memoryLease
-	away    bool   // the database cannot be reached
-	lag     func() // between reading and answering; nil = none
+	mu     sync.Mutex
+	rows   map[uuid.UUID]*domain.Delivery
+	made   map[domain.Position]domain.Delivery
+	leases map[int]memoryLease
+	away   bool   // the database cannot be reached
+	lag    func() // between reading and answering; nil = none
 }
 
 type memoryLease struct {
@@ -30,7 +30,7 @@ type memoryLease struct {
 }
 
 func newMemory() *memory {
-	return &memory{rows: map[uuid.UUID]*domain.Delivery{}, repeats: map[domain.Position]bool{}, leases: map[int]memoryLease{}}
+	return &memory{rows: map[uuid.UUID]*domain.Delivery{}, made: map[domain.Position]domain.Delivery{}, leases: map[int]memoryLease{}}
 }
 
 func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) error {
@@ -38,11 +38,9 @@ func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) err
 	defer m.mu.Unlock()
 	for _, r := range events {
 		if d, ok := domain.DeliveryOf(r, nil, false); ok {
-			if m.rows[d.ID] != nil {
-				m.repeats[r.Position] = true
-				continue
+			if m.rows[d.ID] == nil {
+				m.rows[d.ID], m.made[r.Position] = &d, d
 			}
-			m.rows[d.ID] = &d
 			continue
 		}
 		var id uuid.UUID
@@ -131,33 +129,33 @@ func (m *memory) lanes(partition int) map[string][]domain.Delivery {
 	return lanes
 }
 
-func (m *memory) OpenChannels(_ context.Context, partition int) ([]string, error) {
+func (m *memory) OpenTargets(_ context.Context, partition int) ([]string, error) {
 	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []string
 	for _, rows := range m.lanes(partition) {
-		if !slices.Contains(list, rows[0].Channel) {
-			list = append(list, rows[0].Channel)
+		if !slices.Contains(list, rows[0].Target()) {
+			list = append(list, rows[0].Target())
 		}
 	}
 	return list, m.reachable()
 }
 
-func (m *memory) ParkedLanes(_ context.Context, partition int, channel string, limit int) ([]string, error) {
+func (m *memory) ParkedLanes(_ context.Context, partition int, target string, limit int) ([]string, error) {
 	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []string
 	for lane, rows := range m.lanes(partition) {
-		if rows[0].Channel == channel && rows[0].Parked && len(list) < limit {
+		if rows[0].Target() == target && rows[0].Parked && len(list) < limit {
 			list = append(list, lane)
 		}
 	}
 	return list, m.reachable()
 }
 
-func (m *memory) OpenHeads(_ context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
+func (m *memory) OpenHeads(_ context.Context, partition int, target string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
 	defer m.answerLate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -170,7 +168,7 @@ func (m *memory) OpenHeads(_ context.Context, partition int, channel string, due
 	var heads []domain.Delivery
 	lanes := m.lanes(partition)
 	for lane, rows := range lanes {
-		if rows[0].Channel == channel && !rows[0].Parked && !slices.Contains(known, lane) && (due.IsZero() || !dueOf(rows[0]).After(due)) {
+		if rows[0].Target() == target && !rows[0].Parked && !slices.Contains(known, lane) && (due.IsZero() || !dueOf(rows[0]).After(due)) {
 			heads = append(heads, rows[0])
 		}
 	}
@@ -221,8 +219,9 @@ func (m *memory) Depth(context.Context, []int) (map[domain.DeliveryState]int64, 
 	return depth, m.reachable()
 }
 
-func (m *memory) Repeated(partition int, offset int64) bool {
+func (m *memory) Made(partition int, offset int64) (domain.Delivery, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.repeats[domain.Position{Partition: partition, Offset: offset}]
+	d, ok := m.made[domain.Position{Partition: partition, Offset: offset}]
+	return d, ok
 }

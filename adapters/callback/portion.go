@@ -6,14 +6,14 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// portion is what one partition holds of one channel in memory.
+// portion is what one partition holds of one target in memory.
 type portion struct {
-	tenure  *tenure
-	channel string
-	lanes   map[string]*lane
-	rows    int                 // over all lanes, without those being called
-	parked  map[string]struct{} // lanes that are parked, as far as known
-	listed  bool                // parked has been read from the database
+	tenure *tenure
+	target string
+	lanes  map[string]*lane
+	rows   int                 // over all lanes, without those being called
+	parked map[string]struct{} // lanes that are parked, as far as known
+	listed bool                // parked has been read from the database
 
 	// more tells that the database may hold lanes that are neither in lanes nor in
 	// parked. Until a fetch says otherwise, new lanes are taken from there only.
@@ -37,16 +37,16 @@ const (
 	boundedFor = time.Minute
 )
 
-// portion finds or makes a channel's portion. Before the tenure has listed what
+// portion finds or makes a target's portion. Before the tenure has listed what
 // there is, the database may hold more.
-func (t *tenure) portion(channel string) *portion {
-	s := t.portions[channel]
+func (t *tenure) portion(target string) *portion {
+	s := t.portions[target]
 	if s == nil {
 		s = &portion{
-			tenure: t, channel: channel, lanes: map[string]*lane{}, parked: map[string]struct{}{},
+			tenure: t, target: target, lanes: map[string]*lane{}, parked: map[string]struct{}{},
 			more: !t.loaded, listed: t.loaded,
 		}
-		t.portions[channel] = s
+		t.portions[target] = s
 	}
 	return s
 }
@@ -124,7 +124,7 @@ func (l *lane) head() *domain.Delivery {
 
 // add makes an empty lane.
 func (s *portion) add(name string) *lane {
-	l := &lane{name: name, tenure: s.tenure, share: s, endpoint: s.tenure.w.endpointOf(s.channel), last: -1}
+	l := &lane{name: name, tenure: s.tenure, share: s, endpoint: s.tenure.w.endpointOf(s.target), last: -1}
 	s.lanes[name] = l
 	l.endpoint.lanes++
 	return l

@@ -139,7 +139,7 @@ func (plain) Request(ch domain.Channel, d domain.Delivery) (domain.Call, error) 
 	}, err
 }
 
-func (plain) Outcome(a domain.Answer, _ time.Time) domain.Outcome {
+func (plain) Outcome(_ domain.Delivery, a domain.Answer, _ time.Time) domain.Outcome {
 	o := domain.Outcome{HTTPStatus: a.Status, Detail: a.Detail, Response: a.Body}
 	if s, err := strconv.Atoi(a.RetryAfter); err == nil {
 		o.RetryAfter = time.Duration(s) * time.Second
@@ -296,6 +296,7 @@ type store interface {
 type tables struct {
 	*projections.Deliveries
 	pool *pgxpool.Pool
+	log  *memoryLog
 }
 
 func newTables(t testing.TB) *tables {
@@ -326,8 +327,12 @@ type ring struct {
 
 func newRing(t testing.TB, partitions int, s store) *ring {
 	t.Helper()
+	log := newMemoryLog(partitions)
+	if real, ok := s.(*tables); ok {
+		real.log = log
+	}
 	return &ring{
-		t: t, log: newMemoryLog(partitions), store: s, channels: &registry{list: map[string]domain.Channel{}},
+		t: t, log: log, store: s, channels: &registry{list: map[string]domain.Channel{}},
 		receiver: newReceiver(), next: make([]int64, partitions),
 	}
 }

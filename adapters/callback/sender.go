@@ -152,11 +152,12 @@ func (p *Prober) Probe(ctx context.Context, ch domain.Channel) (domain.Outcome, 
 		ref = "+15550100"
 	}
 	id := uuid.New()
-	call, err := requestOf(dialect, ch, domain.Delivery{
+	d := domain.Delivery{
 		ID: domain.DeliveryID(id), Account: ch.Account, Channel: ch.ID, Dialect: ch.Dialect, ContactRef: ref,
 		MessageID: id, Conversation: domain.ConversationID(ch.ID, ref), State: domain.StatePending, CreatedAt: p.Now(),
-		Content: domain.Content{Type: domain.ContentText, Text: "Test message from Parley"},
-	})
+		Kind: domain.DeliverMessage, Content: domain.Content{Type: domain.ContentText, Text: "Test message from Parley"},
+	}
+	call, err := requestOf(dialect, ch, d)
 	if err != nil {
 		return domain.Outcome{}, fmt.Errorf("make a test call to channel %s: %w", ch.ID, err)
 	}
@@ -164,7 +165,7 @@ func (p *Prober) Probe(ctx context.Context, ch domain.Channel) (domain.Outcome, 
 	if err := ctx.Err(); err != nil {
 		return domain.Outcome{}, fmt.Errorf("make a test call to channel %s: %w", ch.ID, err)
 	}
-	return judge(dialect, answer, p.Now()), nil
+	return judge(dialect, d, answer, p.Now()), nil
 }
 
 // Prober gives the worker's prober.

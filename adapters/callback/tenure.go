@@ -26,15 +26,15 @@ type tenure struct {
 	cutCalls, cutTells context.CancelFunc
 
 	// Under the worker's lock:
-	next      int64         // the projection has applied all before
-	goal      int64         // what next has to reach before anything is sent
-	reached   chan struct{} // closed when it has; nil = nobody waits
-	listening bool          // events are followed
-	loaded    bool          // what the database had is known: nothing is sent before
-	stopping  bool          // nothing is sent any more
-	held      bool          // the lease is ours
-	until     time.Time     // by our monotonic clock, on the safe side
-	portions  map[string]*portion
+	next      int64               // the projection has applied all before
+	goal      int64               // what next has to reach before anything is sent
+	reached   chan struct{}       // closed when it has; nil = nobody waits
+	listening bool                // events are followed
+	loaded    bool                // what the database had is known: nothing is sent before
+	stopping  bool                // nothing is sent any more
+	held      bool                // the lease is ours
+	until     time.Time           // by our monotonic clock, on the safe side
+	portions  map[string]*portion // by target
 	sent      map[uuid.UUID]*sentEntry
 	stalled   []*lane // ready, but the lease has not been renewed in time
 	wants     []*lane // rows are to be fetched
@@ -225,7 +225,7 @@ func (t *tenure) prepare(ctx context.Context) error {
 	t.listening = true
 	t.w.mu.Unlock()
 	for {
-		list, err := t.w.cfg.Store.OpenChannels(ctx, t.partition)
+		list, err := t.w.cfg.Store.OpenTargets(ctx, t.partition)
 		if err == nil {
 			t.begin(list)
 			return nil
@@ -237,11 +237,11 @@ func (t *tenure) prepare(ctx context.Context) error {
 	}
 }
 
-func (t *tenure) begin(channels []string) {
+func (t *tenure) begin(targets []string) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	for _, channel := range channels {
-		t.portion(channel)
+	for _, target := range targets {
+		t.portion(target)
 	}
 	t.loaded = true
 	t.kick()

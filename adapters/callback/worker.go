@@ -40,19 +40,21 @@ type leases interface {
 	Release(ctx context.Context, partition int, owner string, epoch int64) error
 }
 
-// rows are the deliveries as projected. What Applied has told is in them.
+// rows are the deliveries as projected, by target and lane (domain.Delivery). What
+// Applied has told is in them.
 type rows interface {
-	OpenChannels(ctx context.Context, partition int) ([]string, error)
-	ParkedLanes(ctx context.Context, partition int, channel string, limit int) ([]string, error)
-	OpenHeads(ctx context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error)
+	OpenTargets(ctx context.Context, partition int) ([]string, error)
+	ParkedLanes(ctx context.Context, partition int, target string, limit int) ([]string, error)
+	OpenHeads(ctx context.Context, partition int, target string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error)
 	LaneRows(ctx context.Context, lanes []string, after []int64, limit int) ([]domain.Delivery, error)
 }
 
 // tellings are what the projection knows besides the rows: how many deliveries
-// there are by state, and which records of the run told last were repeats.
+// there are by state, and which one a record of the run told last has made. A
+// record that is a repeat, or that took no effect, has made none.
 type tellings interface {
 	Depth(ctx context.Context, partitions []int) (map[domain.DeliveryState]int64, error)
-	Repeated(partition int, offset int64) bool
+	Made(partition int, offset int64) (domain.Delivery, bool)
 }
 
 // Store is what the worker needs of the deliveries projection.
@@ -62,11 +64,12 @@ type Store interface {
 	tellings
 }
 
-// Dialect is what a callback looks like on one wire. Both functions are pure.
-// An error of Request means that the delivery cannot be told on this wire.
+// Dialect is what a delivery looks like on one wire: a callback, and a function's
+// call where the dialect has them. Its functions are pure. An error of Request
+// means that the delivery cannot be told on this wire.
 type Dialect interface {
 	Request(ch domain.Channel, d domain.Delivery) (domain.Call, error)
-	Outcome(a domain.Answer, now time.Time) domain.Outcome
+	Outcome(d domain.Delivery, a domain.Answer, now time.Time) domain.Outcome
 }
 
 // Config wires a Worker. Log, Channels, Store, Dialects and Ends must be set.
@@ -102,7 +105,7 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	mostParked int // names of parked lanes in memory, of a channel and partition; default 4096
+	mostParked int // names of parked lanes in memory, of a target and partition; default 4096
 }
 
 func (c *Config) complete() error {
@@ -157,7 +160,7 @@ type Worker struct {
 
 	mu        sync.Mutex
 	tenures   map[int]*tenure
-	endpoints map[string]*endpoint // by channel id
+	endpoints map[string]*endpoint // by target
 	turn      []*endpoint          // those that may have something to send, each once
 	held      []*endpoint          // those with nothing but retries while the process's share of those is used up
 	cramped   []*endpoint          // those that got no slot because the process had few, and would have room for it
@@ -237,17 +240,15 @@ func (w *Worker) Applied(partition int, events []domain.Recorded, next int64) {
 // follow takes in one event. It runs under the lock.
 func (t *tenure) follow(r domain.Recorded) {
 	switch e := r.Data.(type) {
-	case domain.MessageSent:
-		if !t.w.cfg.Store.Repeated(r.Position.Partition, r.Position.Offset) {
-			if d, ok := domain.DeliveryOf(r, nil, false); ok {
-				t.arrived(d)
-			}
-		}
 	case domain.DeliveryAttempted:
 		t.returned(r, e)
 	case domain.DeliveryRedriven:
 		t.decided(r, e.DeliveryID)
 	case domain.DeliveryDropped:
 		t.decided(r, e.DeliveryID)
+	default: // which events ask for a delivery is the projection's to tell
+		if d, ok := t.w.cfg.Store.Made(r.Position.Partition, r.Position.Offset); ok {
+			t.arrived(d)
+		}
 	}
 }

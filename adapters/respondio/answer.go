@@ -30,7 +30,7 @@ const (
 // Outcome reads what came of a call (section 4.3). An address that the operator
 // does not allow is final: no repetition changes it, and the failure is seen at
 // once instead of at the schedule's end.
-func (Outbound) Outcome(a domain.Answer, now time.Time) domain.Outcome {
+func (Outbound) Outcome(_ domain.Delivery, a domain.Answer, now time.Time) domain.Outcome {
 	switch a.Fault {
 	case "":
 		return outcome(a, now)

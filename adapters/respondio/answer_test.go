@@ -74,7 +74,7 @@ func TestOutcome(t *testing.T) {
 			t.Parallel()
 			want := c.want
 			want.HTTPStatus, want.Response = c.answer.Status, c.answer.Body
-			if diff := cmp.Diff(want, Outbound{}.Outcome(c.answer, noon)); diff != "" {
+			if diff := cmp.Diff(want, Outbound{}.Outcome(domain.Delivery{}, c.answer, noon)); diff != "" {
 				t.Error(diff)
 			}
 		})
