@@ -78,8 +78,8 @@ func (r remote) open(ctx context.Context, method, path string, body any) (io.Rea
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 		Errors []struct {
-			Location string `json:"location"`
-			Message  string `json:"message"`
+			Field   string `json:"field"`
+			Message string `json:"message"`
 		} `json:"errors"`
 	}
 	if json.Unmarshal(raw, &problem) != nil || problem.Title == "" {
@@ -89,8 +89,10 @@ func (r remote) open(ctx context.Context, method, path string, body any) (io.Rea
 	if problem.Detail != "" {
 		text = problem.Detail
 	}
-	for _, e := range problem.Errors {
-		text += "\n  " + strings.TrimSpace(e.Location+" "+e.Message)
+	for i, e := range problem.Errors {
+		if i > 0 { // the first one is the detail
+			text += "\n" + strings.TrimPrefix(e.Field+": "+e.Message, ": ")
+		}
 	}
 	return nil, errors.New(text)
 }

@@ -63,7 +63,7 @@ type conversationsAssign struct {
 	remote
 	conversationID
 
-	Agent      string       `help:"To this agent: the number of a registered one, or what your contact centre calls them." xor:"to" placeholder:"ID"`
+	Agent      string       `help:"To this agent: number or username of a registered one, or what your contact centre calls them." xor:"to" placeholder:"ID"`
 	Queue      int64        `help:"To this queue." xor:"to" placeholder:"N"`
 	Function   int64        `help:"To this function." xor:"to" placeholder:"N"`
 	Bot        bool         `help:"To a bot, where channels have no functions." xor:"to"`
@@ -98,7 +98,7 @@ type conversationsClose struct {
 	remote
 	conversationID
 
-	Agent  string `help:"Number of the agent who closes it." placeholder:"N"`
+	Agent  string `help:"Number or username of the agent who closes it." placeholder:"N"`
 	Reason string `help:"Why: agent, bot, timeout or unknown; agent unless given." enum:",agent,bot,timeout,unknown" default:"" placeholder:"REASON"`
 }
 

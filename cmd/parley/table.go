@@ -37,12 +37,21 @@ func (l listing) list(ctx context.Context, s streams, path string, filters map[s
 			query.Set(name, value)
 		}
 	}
-	raw, err := l.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
-	if err != nil {
-		return err
+	next, err := l.tabulate(ctx, s, path+"?"+query.Encode(), columns)
+	if err == nil && next != "" {
+		fmt.Fprintln(s.err, "There are more: --cursor", next)
 	}
-	if l.JSON {
-		return indent(s.out, raw)
+	return err
+}
+
+// tabulate prints the list at a path and gives the cursor of what follows.
+func (r remote) tabulate(ctx context.Context, s streams, path string, columns []column) (next string, err error) {
+	raw, err := r.call(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return "", err
+	}
+	if r.JSON {
+		return "", indent(s.out, raw)
 	}
 	var page struct {
 		Data []map[string]any `json:"data"`
@@ -51,15 +60,9 @@ func (l listing) list(ctx context.Context, s streams, path string, filters map[s
 	in := json.NewDecoder(bytes.NewReader(raw))
 	in.UseNumber()
 	if err := in.Decode(&page); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return "", fmt.Errorf("read the answer: %w", err)
 	}
-	if err := table(s.out, columns, page.Data); err != nil {
-		return err
-	}
-	if page.Next != "" {
-		fmt.Fprintln(s.err, "There are more: --cursor", page.Next)
-	}
-	return nil
+	return page.Next, table(s.out, columns, page.Data)
 }
 
 func table(w io.Writer, columns []column, rows []map[string]any) error {
