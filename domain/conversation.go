@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +50,9 @@ func (c *Conversation) follow() {
 	if e.Open {
 		c.Status = StatusOpen
 	}
+	if e.Number == 0 { // a bot has written to somebody who never did
+		c.Handler, c.OpenedAt = HandlerUnassigned, c.CreatedAt
+	}
 }
 
 // Closing is a wish to close a conversation.
@@ -75,10 +79,17 @@ func (c Conversation) Close(ch Channel, closing Closing, now time.Time) (Event, 
 		if closing.Reason == ClosedByAgent {
 			closed.Sender = closing.Sender
 		}
-		e.ID = DeriveID("close", c.ID.String(), s.Activity.String(), string(closing.Reason))
+		e.ID = decisionID("close", c.ID, s.Activity, s.ActivityAt, string(closing.Reason))
 	}
 	e.Data = closed
 	return e, nil
+}
+
+// decisionID names what was decided about a conversation after it had last been
+// moved by an event. The event's time is a part of it: a sender may use an id again
+// after RepeatWindow, and what is decided then is another decision.
+func decisionID(kind string, conversation, moved uuid.UUID, at time.Time, words ...string) uuid.UUID {
+	return DeriveID(kind, append([]string{conversation.String(), moved.String(), strconv.FormatInt(at.UnixMilli(), 10)}, words...)...)
 }
 
 // Expire closes a conversation whose timer has run out; ok is false when it has
@@ -102,7 +113,7 @@ func (c Conversation) Expire(ch Channel, now time.Time) (e Event, ok bool) {
 		return Event{}, false
 	}
 	e = ch.on(c.ContactRef, now)
-	e.ID = DeriveID("expire", c.ID.String(), c.State.Activity.String())
+	e.ID = decisionID("expire", c.ID, c.State.Activity, c.State.ActivityAt)
 	e.Data = ConversationClosed{
 		ConversationID: c.ID, Seen: c.LastMessage, SeenActivity: c.State.Activity, Episode: c.State.Number, Reason: ClosedByTimeout,
 	}
@@ -120,7 +131,7 @@ func (c Conversation) GiveUpWaiting(ch Channel, now time.Time) (e Event, ok bool
 		return Event{}, false
 	}
 	e = ch.on(c.ContactRef, now)
-	e.ID = DeriveID("unqueue", c.ID.String(), c.State.Handling.String())
+	e.ID = decisionID("unqueue", c.ID, c.State.Handling, c.State.HandlingAt)
 	// The activity stays what it was: nobody has done anything, so no timer starts anew.
 	e.Data = ConversationAssigned{ConversationID: c.ID, To: HandlerUnassigned, Handling: c.State.Handling, By: "queue", Idle: true}
 	return e, true
@@ -130,7 +141,7 @@ func (c Conversation) GiveUpWaiting(ch Channel, now time.Time) (e Event, ok bool
 // agent was chosen where, the first to be told has it.
 func (c Conversation) Distribute(ch Channel, agent Agent, now time.Time) Event {
 	e := ch.on(c.ContactRef, now)
-	e.ID = DeriveID("distribute", c.ID.String(), c.State.Handling.String())
+	e.ID = decisionID("distribute", c.ID, c.State.Handling, c.State.HandlingAt)
 	e.Data = ConversationAssigned{
 		ConversationID: c.ID, To: HandlerAgent, AgentID: agent.ID(), Handling: c.State.Handling, By: "queue", Terms: ch.terms(),
 	}
