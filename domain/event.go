@@ -211,8 +211,14 @@ func (c Channel) on(ref string, now time.Time) Event {
 
 // Receive tells that a contact wrote. The content must have been validated.
 func (c Channel) Receive(ref, external string, sentAt time.Time, content Content, profile *Profile, now time.Time) Event {
+	return c.ReceiveAs(MessageID(c.ID, ref, In, external), ref, external, sentAt, content, profile, now)
+}
+
+// ReceiveAs is Receive where more than the external id tells messages apart: id
+// is derived from all that does.
+func (c Channel) ReceiveAs(id uuid.UUID, ref, external string, sentAt time.Time, content Content, profile *Profile, now time.Time) Event {
 	e := c.on(ref, now)
-	e.ID = MessageID(c.ID, ref, In, external)
+	e.ID = id
 	e.Data = MessageReceived{
 		MessageID: e.ID, ConversationID: ConversationID(c.ID, ref), ContactID: ContactID(c.ID, ref),
 		ExternalID: external, SentAt: Stamp(sentAt), Content: content, Profile: profile, Terms: c.terms(),

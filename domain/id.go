@@ -36,6 +36,13 @@ func MessageID(channel, ref string, d Direction, external string) uuid.UUID {
 	return DeriveID("message", channel, ref, string(d), external)
 }
 
+// EventMessageID is the id of a message of a contact where the outside world
+// names both the message and the event that brought it, and means another
+// message by another event (voximplant-kit.md 4.6).
+func EventMessageID(channel, ref, event, external string) uuid.UUID {
+	return DeriveID("message", channel, ref, string(In), event, external)
+}
+
 // DeliveryID is the id of the delivery of an outbound event to its channel's callback.
 func DeliveryID(event uuid.UUID) uuid.UUID { return DeriveID("delivery", event.String(), "callback") }
 
