@@ -17,7 +17,8 @@ const promptly = 2 * time.Second
 
 // deliver makes one call and tells what it came to. Until the outcome is
 // acknowledged the lane is held: if the process dies before, the call is made
-// again; after, it never is.
+// again; after, it never is. What a function replied lands with the outcome or
+// not at all, so the same holds for it.
 func (w *Worker) deliver(c *call) {
 	l := c.lane
 	t := l.tenure
@@ -26,19 +27,25 @@ func (w *Worker) deliver(c *call) {
 	w.mu.Unlock()
 
 	started := w.cfg.Now()
-	outcome, cut := w.attempt(t.callCtx, c, d)
+	r := w.attempt(t.callCtx, c, d)
 	now := w.cfg.Now()
-	event, ok := w.conclude(c, outcome, cut, started, now)
+	if !r.cut {
+		r.settle(w, c, d, started, now)
+	}
+	event, replies, ok := w.conclude(c, r, started, now)
 	if !ok {
 		w.cfg.Logger.Info("delivery.cut_off", "delivery", d.ID, "channel", d.Channel, "duration_ms", now.Sub(started).Milliseconds())
 		return
 	}
-	told := w.append(t, event)
-	w.observe(d, event, outcome, now.Sub(started), told)
+	told := w.append(t, event, replies)
+	w.observe(d, event, r.Outcome, now.Sub(started), len(replies), told)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.outcomes--
+	if entry := t.sent[d.ID]; entry != nil && told {
+		entry.replies = nil // they are in the log
+	}
 	if data, ok := event.Data.(domain.DeliveryAttempted); ok && told {
 		t.settle(l, data)
 	} else {
@@ -49,48 +56,81 @@ func (w *Worker) deliver(c *call) {
 }
 
 // conclude ends the call: its slots are free, its outcome becomes an event. A
-// call that was cut off has none.
-func (w *Worker) conclude(c *call, o domain.Outcome, cut bool, started, now time.Time) (domain.Event, bool) {
+// call that was cut off has none. What was replied is dropped if another
+// worker's call has settled the delivery meanwhile: that one's replies count.
+func (w *Worker) conclude(c *call, r *result, started, now time.Time) (event domain.Event, replies []domain.Event, ok bool) {
 	t := c.lane.tenure
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended(c, !cut && o.HTTPStatus != 0 && now.Sub(started) < promptly)
+	w.ended(c, !r.cut && r.HTTPStatus != 0 && now.Sub(started) < promptly)
 	defer w.pump()
-	if cut {
+	if r.cut {
 		t.giveBack(c.lane)
 		t.finished()
-		return domain.Event{}, false
+		return domain.Event{}, nil, false
 	}
 	w.outcomes++
 	d := *c.lane.current // counted on, if another worker's outcome has come meanwhile
-	wait, more := time.Duration(0), false
-	if o.Verdict == domain.Retry {
-		wait, more = w.next(d, o, c.channel.Delivery, started, now)
-	}
-	event := d.Attempted(o, c.channel.Delivery, wait, more, started, now)
+	event = d.Attempted(r.Outcome, c.channel.Delivery, r.wait, r.more, started, now)
 	if entry := t.sent[d.ID]; entry != nil {
-		entry.event = &event
+		if entry.theirs != nil {
+			r.replies = nil
+		}
+		entry.event, entry.replies = &event, r.replies
 	}
-	return event, true
+	return event, r.replies, true
+}
+
+// result is what a call came to.
+type result struct {
+	domain.Outcome
+	cut     bool // it was cut off: it counts as not made
+	dialect Dialect
+	answer  domain.Answer
+	wait    time.Duration // before the next try
+	more    bool          // there is one
+	replies []domain.Event
+}
+
+// settle plans the next try, or has the dialect tell what follows from the last one.
+func (r *result) settle(w *Worker, c *call, d domain.Delivery, started, now time.Time) {
+	final := r.Outcome
+	if r.Verdict == domain.Retry {
+		if r.wait, r.more = w.next(d, r.Outcome, c.channel.Delivery, started, now); r.more {
+			return
+		}
+		final.Verdict = domain.Exhausted
+	}
+	if r.dialect == nil {
+		return
+	}
+	var err error
+	if r.replies, err = repliesOf(r.dialect, c.channel, d, r.answer, final, now); err != nil {
+		// The next call would end the same way, so there is none: a person has to look.
+		if r.Verdict == domain.Delivered {
+			r.Verdict, r.Response = domain.Refused, r.answer.Body
+		}
+		r.Reason, r.Detail = domain.ReasonInternal, printable(err.Error())
+	}
 }
 
 // attempt asks the dialect for the request, sends it, and has the answer read.
-func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) (o domain.Outcome, cut bool) {
+func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *result {
+	refuse := func(reason domain.Reason, detail string) *result {
+		return &result{Outcome: domain.Outcome{Verdict: domain.Refused, Reason: reason, Detail: printable(detail)}}
+	}
 	if !c.known {
-		return domain.Outcome{
-			Verdict: domain.Refused, Reason: domain.ReasonChannelDeleted, Detail: "the channel was deleted",
-		}, false
+		return refuse(domain.ReasonChannelDeleted, "the channel was deleted")
 	}
 	dialect, ok := w.cfg.Dialects[c.channel.Dialect]
 	if !ok {
-		return domain.Outcome{
-			Verdict: domain.Refused, Reason: domain.ReasonInternal,
-			Detail: fmt.Sprintf("no callbacks are made for dialect %s", c.channel.Dialect),
-		}, false
+		return refuse(domain.ReasonInternal, fmt.Sprintf("no callbacks are made for dialect %s", c.channel.Dialect))
 	}
 	request, err := requestOf(dialect, c.channel, d)
 	if err != nil {
-		return domain.Outcome{Verdict: domain.Refused, Reason: domain.ReasonInternal, Detail: printable(err.Error())}, false
+		r := refuse(domain.ReasonInternal, err.Error())
+		r.dialect, r.answer = dialect, domain.Answer{Fault: r.Reason, Detail: r.Detail}
+		return r
 	}
 	if c.limited {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -100,9 +140,9 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) (o dom
 	}
 	answer := w.sender.Send(ctx, request)
 	if ctx.Err() != nil && answer.Fault != "" {
-		return domain.Outcome{}, true
+		return &result{cut: true}
 	}
-	return judge(dialect, d, answer, w.cfg.Now()), false
+	return &result{Outcome: judge(dialect, d, answer, w.cfg.Now()), dialect: dialect, answer: answer}
 }
 
 // requestOf is dialect.Request, a panic of which is an error.
@@ -113,6 +153,29 @@ func requestOf(dialect Dialect, ch domain.Channel, d domain.Delivery) (call doma
 		}
 	}()
 	return dialect.Request(ch, d)
+}
+
+// repliesOf is what dialect.Replies makes of the last attempt, where it has that.
+// A panic is an error, and so is an event of another stream than the outcome's:
+// those two would not land together.
+func repliesOf(dialect Dialect, ch domain.Channel, d domain.Delivery, a domain.Answer, o domain.Outcome, now time.Time) (events []domain.Event, err error) {
+	r, ok := dialect.(replier)
+	if !ok {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			events, err = nil, fmt.Errorf("what follows from the answer could not be made up: %v", p)
+		}
+	}()
+	events = r.Replies(ch, d, a, o, now)
+	stream := domain.StreamOf(d.Channel, d.ContactRef)
+	for _, e := range events {
+		if e.Stream() != stream {
+			return nil, fmt.Errorf("what follows from the answer is of stream %s and not of %s", e.Stream(), stream)
+		}
+	}
+	return events, nil
 }
 
 // judge is dialect.Outcome, made fit to be kept. An address that the operator
@@ -139,13 +202,17 @@ func printable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
 
-// append puts an event into the log, however long that takes, and tells whether
-// it has: it gives up only when the tenure does. While the log is away no calls
-// are started; each would be one more that a crash repeats.
-func (w *Worker) append(t *tenure, event domain.Event) bool {
+// append puts an outcome and what was replied into the log, however long that
+// takes, and tells whether it has: it gives up only when the tenure does. While the
+// log is away no calls are started; each would be one more that a crash repeats.
+//
+// It is one append of one stream: if the process dies in it, either all of it is
+// in the log or the call is made again. What the log does not take for its size
+// goes piece by piece, the outcome last.
+func (w *Worker) append(t *tenure, event domain.Event, replies []domain.Event) bool {
 	waits := patience()
 	for tries := 0; ; tries++ {
-		_, err := w.cfg.Log.Append(t.tellCtx, event)
+		_, err := w.cfg.Log.Append(t.tellCtx, append([]domain.Event{event}, replies...)...)
 		if err == nil {
 			w.back(tries)
 			return true
@@ -158,7 +225,16 @@ func (w *Worker) append(t *tenure, event domain.Event) bool {
 			w.cfg.Logger.Warn("delivery.outcome_untold", "channel", event.Channel, "event", event.ID, "error", err)
 		}
 		if data, ok := event.Data.(domain.DeliveryAttempted); ok && unfit(err) {
-			data.Response, data.Detail = "", "" // what the endpoint said is not worth its lane
+			// What the endpoint said is not worth its lane.
+			switch {
+			case data.Response != "":
+				data.Response = ""
+			case len(replies) > 0:
+				w.cfg.Logger.Error("delivery.replies_dropped", "delivery", data.DeliveryID, "channel", event.Channel, "replies", len(replies), "error", err)
+				replies = nil
+			default:
+				data.Detail = ""
+			}
 			event.Data = data
 		}
 		if !pause(t.tellCtx.Done(), waits.NextBackOff()) {
@@ -187,7 +263,7 @@ func (w *Worker) back(tries int) {
 }
 
 // observe counts and logs one attempt: one line, whatever it came to.
-func (w *Worker) observe(d domain.Delivery, event domain.Event, o domain.Outcome, took time.Duration, told bool) {
+func (w *Worker) observe(d domain.Delivery, event domain.Event, o domain.Outcome, took time.Duration, replies int, told bool) {
 	a, ok := event.Data.(domain.DeliveryAttempted)
 	if !ok {
 		return
@@ -198,7 +274,7 @@ func (w *Worker) observe(d domain.Delivery, event domain.Event, o domain.Outcome
 		level = slog.LevelDebug // counted; told one by one only to who asks
 	}
 	w.cfg.Logger.Log(context.Background(), level, "delivery.attempted",
-		"delivery", d.ID, "channel", d.Channel, "dialect", d.Dialect, "attempt", a.Attempt, "verdict", a.Verdict,
+		"delivery", d.ID, "target", d.Target(), "kind", d.Kind, "dialect", d.Dialect, "attempt", a.Attempt, "verdict", a.Verdict,
 		"reason", a.Reason, "http_status", a.HTTPStatus, "duration_ms", took.Milliseconds(),
-		"next_attempt_at", a.NextAttemptAt, "parks", a.Parks, "asked_to_wait", o.RetryAfter, "told", told)
+		"next_attempt_at", a.NextAttemptAt, "parks", a.Parks, "asked_to_wait", o.RetryAfter, "replies", replies, "told", told)
 }

@@ -182,8 +182,9 @@ func (l *lane) knows(id uuid.UUID) bool {
 type sentEntry struct {
 	lane    *lane
 	attempt int
-	event   *domain.Event // the outcome, once it is known
-	settled bool          // another worker's call was its last, whatever ours comes to
+	event   *domain.Event             // the outcome, once it is known
+	replies []domain.Event            // what lands with it, while it is not known to have
+	theirs  *domain.DeliveryAttempted // another worker's outcome that was the last, whatever ours is
 }
 
 // await remembers that an attempt is made, until its outcome comes back.
@@ -215,11 +216,16 @@ func (t *tenure) returned(r domain.Recorded, e domain.DeliveryAttempted) {
 			// Of a call that another worker had in flight when its lease ended. Ours is
 			// still being made: its outcome counts on from this one.
 			entry.lane.current.Attempts, entry.attempt = e.Attempt, e.Attempt+1
-			entry.settled = e.Verdict != domain.Retry
+			entry.overruledBy(e)
 		case entry.event.ID == r.ID:
 			t.unawait(e.DeliveryID)
 			t.w.advance(entry.lane)
 		default:
+			if e.Verdict != domain.Retry {
+				entry.overruledBy(e)
+				entry.replies = nil // theirs count, too
+				t.overrule(entry.lane, e)
+			}
 			t.retell(entry, e)
 		}
 		return
@@ -243,8 +249,37 @@ func (t *tenure) returned(r domain.Recorded, e domain.DeliveryAttempted) {
 	}
 }
 
+func (s *sentEntry) overruledBy(e domain.DeliveryAttempted) {
+	if e.Verdict != domain.Retry {
+		s.theirs = &e
+	}
+}
+
+// overrule takes back what our acknowledged outcome has made of a delivery that
+// another worker's, which came first in the log, had settled.
+func (t *tenure) overrule(l *lane, e domain.DeliveryAttempted) {
+	i := l.find(e.DeliveryID)
+	if i < 0 {
+		return // its append runs: settle sees to it
+	}
+	if l.state == laneReady {
+		l.state = laneIdle
+	}
+	if d := l.rows[i]; e.Parks {
+		d.State, d.Parked = domain.StateDead, true
+		l.more = l.cut() || l.more
+	} else {
+		l.drop(i)
+		delete(l.share.parked, l.name)
+		l.reload, l.more, l.missed = true, true, true
+	}
+	t.w.advance(l)
+}
+
 // retell appends our outcome once more, counted on from another worker's that
-// came first: the fold takes one outcome an attempt. Both calls were made.
+// came first: the fold takes one outcome an attempt. Both calls were made. What was
+// replied goes along for as long as the first append may come to nothing; its ids
+// are the same, so it takes effect once.
 func (t *tenure) retell(entry *sentEntry, e domain.DeliveryAttempted) {
 	data, ok := entry.event.Data.(domain.DeliveryAttempted)
 	if !ok {
@@ -255,9 +290,10 @@ func (t *tenure) retell(entry *sentEntry, e domain.DeliveryAttempted) {
 	data.Attempt = e.Attempt + 1
 	event.Data = data
 	entry.event, entry.attempt = &event, data.Attempt
+	replies := entry.replies
 	t.calls++
 	go func() {
-		t.w.append(t, event)
+		t.w.append(t, event, replies)
 		t.w.mu.Lock()
 		defer t.w.mu.Unlock()
 		t.finished()
@@ -306,9 +342,11 @@ func (t *tenure) laneOf(r domain.Recorded) *lane {
 func (t *tenure) settle(l *lane, a domain.DeliveryAttempted) {
 	d := l.current
 	l.current, l.state = nil, laneIdle
-	entry := t.sent[d.ID] // nil when the outcome has come back already
+	if entry := t.sent[d.ID]; entry != nil && entry.theirs != nil { // nil when the outcome has come back already
+		a = *entry.theirs
+	}
 	switch {
-	case a.Verdict == domain.Retry && (entry == nil || !entry.settled):
+	case a.Verdict == domain.Retry:
 		d.Attempts, d.Tries, d.State, d.NextAttemptAt = a.Attempt, d.Tries+1, domain.StateRetrying, a.NextAttemptAt
 		d.LastReason, d.LastDetail = a.Reason, a.Detail
 		if d.FirstTriedAt == nil {

@@ -296,7 +296,6 @@ type store interface {
 type tables struct {
 	*projections.Deliveries
 	pool *pgxpool.Pool
-	log  *memoryLog
 }
 
 func newTables(t testing.TB) *tables {
@@ -327,12 +326,8 @@ type ring struct {
 
 func newRing(t testing.TB, partitions int, s store) *ring {
 	t.Helper()
-	log := newMemoryLog(partitions)
-	if real, ok := s.(*tables); ok {
-		real.log = log
-	}
 	return &ring{
-		t: t, log: log, store: s, channels: &registry{list: map[string]domain.Channel{}},
+		t: t, log: newMemoryLog(partitions), store: s, channels: &registry{list: map[string]domain.Channel{}},
 		receiver: newReceiver(), next: make([]int64, partitions),
 	}
 }

@@ -3,15 +3,13 @@ package callback
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/parley-im/parley/domain"
 )
@@ -22,19 +20,22 @@ const (
 	MaxAnswer = 1 << 20
 	// maxAnswerHeader bounds an answer's header, in bytes.
 	maxAnswerHeader = 64 << 10
-	dialTimeout     = 3 * time.Second
+	dialTimeout     = 5 * time.Second
 	tlsTimeout      = 5 * time.Second
 	idleTimeout     = 90 * time.Second
 	// mostIdle bounds the idle connections of a process.
 	mostIdle = 1024
 )
 
-// Sender makes calls to callbacks: one HTTP client that connects only to
+// Sender makes calls to callbacks: an HTTP client that connects only to
 // addresses that are allowed, follows no redirect and reads no more than
 // MaxAnswer. It is safe for concurrent use.
 type Sender struct {
-	client  *http.Client
-	timeout time.Duration
+	client *http.Client
+	// trusting takes any certificate. Its connections are its own, so that no call
+	// that wants a certificate checked goes over one that was not.
+	trusting *http.Client
+	timeout  time.Duration
 }
 
 // NewSender makes a Sender whose calls take at most timeout. allow names address
@@ -42,32 +43,47 @@ type Sender struct {
 // connections to one host are kept.
 func NewSender(allow []netip.Prefix, timeout time.Duration, perHost int) *Sender {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: newGate(allow).control}
-	return &Sender{
-		timeout: timeout,
-		client: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  nil, // a proxy would resolve names behind the gate's back
-				DialContext:            dialer.DialContext,
-				TLSHandshakeTimeout:    tlsTimeout,
-				MaxIdleConns:           mostIdle,
-				MaxIdleConnsPerHost:    perHost,
-				IdleConnTimeout:        idleTimeout,
-				MaxResponseHeaderBytes: maxAnswerHeader,
-				DisableCompression:     true,
-				ForceAttemptHTTP2:      false, // one call, one connection: a stuck one delays no other
-				WriteBufferSize:        16 << 10,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+	checking := &http.Transport{
+		Proxy:                  nil, // a proxy would resolve names behind the gate's back
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    tlsTimeout,
+		MaxIdleConns:           mostIdle,
+		MaxIdleConnsPerHost:    perHost,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      false, // one call, one connection: a stuck one delays no other
+		WriteBufferSize:        16 << 10,
 	}
+	trusting := checking.Clone()
+	trusting.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a channel's owner has asked for it
+	s := &Sender{timeout: timeout}
+	s.use(checking, trusting)
+	return s
+}
+
+func (s *Sender) use(checking, trusting http.RoundTripper) {
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	s.client = &http.Client{Transport: checking, CheckRedirect: stay}
+	s.trusting = &http.Client{Transport: trusting, CheckRedirect: stay}
 }
 
 // Close closes idle connections.
-func (s *Sender) Close() { s.client.CloseIdleConnections() }
+func (s *Sender) Close() {
+	s.client.CloseIdleConnections()
+	s.trusting.CloseIdleConnections()
+}
 
 // Send makes one call. Whatever goes wrong is in the answer.
 func (s *Sender) Send(ctx context.Context, call domain.Call) domain.Answer {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	timeout, client := s.timeout, s.client
+	if call.Timeout > 0 {
+		timeout = min(timeout, call.Timeout)
+	}
+	if call.SkipTLSVerify {
+		client = s.trusting
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, call.Method, call.URL, bytes.NewReader(call.Body))
 	if err != nil {
@@ -76,7 +92,7 @@ func (s *Sender) Send(ctx context.Context, call domain.Call) domain.Answer {
 	for _, h := range call.Headers {
 		setHeader(request.Header, h)
 	}
-	response, err := s.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return faultOf(err)
 	}
@@ -131,44 +147,4 @@ func causeOf(err error) string {
 		err = next
 	}
 	return domain.Cut(err.Error(), 200)
-}
-
-// Prober makes test calls to callbacks, outside of all lanes and schedules.
-type Prober struct {
-	Sender   *Sender
-	Dialects map[domain.Dialect]Dialect
-	Now      func() time.Time
-}
-
-// Probe calls a channel's callback once with a text that says what it is, and
-// tells what that came to. An error means that no call was made.
-func (p *Prober) Probe(ctx context.Context, ch domain.Channel) (domain.Outcome, error) {
-	dialect, ok := p.Dialects[ch.Dialect]
-	if !ok {
-		return domain.Outcome{}, domain.Errorf(domain.CodeInvalid, "no callbacks are made for dialect %s", ch.Dialect)
-	}
-	ref := "parley-test"
-	if ch.IDType == domain.IDTypePhone {
-		ref = "+15550100"
-	}
-	id := uuid.New()
-	d := domain.Delivery{
-		ID: domain.DeliveryID(id), Account: ch.Account, Channel: ch.ID, Dialect: ch.Dialect, ContactRef: ref,
-		MessageID: id, Conversation: domain.ConversationID(ch.ID, ref), State: domain.StatePending, CreatedAt: p.Now(),
-		Kind: domain.DeliverMessage, Content: domain.Content{Type: domain.ContentText, Text: "Test message from Parley"},
-	}
-	call, err := requestOf(dialect, ch, d)
-	if err != nil {
-		return domain.Outcome{}, fmt.Errorf("make a test call to channel %s: %w", ch.ID, err)
-	}
-	answer := p.Sender.Send(ctx, call)
-	if err := ctx.Err(); err != nil {
-		return domain.Outcome{}, fmt.Errorf("make a test call to channel %s: %w", ch.ID, err)
-	}
-	return judge(dialect, d, answer, p.Now()), nil
-}
-
-// Prober gives the worker's prober.
-func (w *Worker) Prober() *Prober {
-	return &Prober{Sender: w.sender, Dialects: w.cfg.Dialects, Now: w.cfg.Now}
 }

@@ -72,6 +72,16 @@ type Dialect interface {
 	Outcome(d domain.Delivery, a domain.Answer, now time.Time) domain.Outcome
 }
 
+// replier is a Dialect whose answers have consequences. Replies is asked when an
+// attempt was the last one, with o.Verdict Delivered, Refused or Exhausted; what it
+// gives lands with the outcome, in one append, or not at all. All of it must be of
+// the delivery's stream, with ids derived from the delivery: a call that is repeated
+// after a crash then says nothing twice. a.Fault is ReasonInternal when no call
+// could be made up.
+type replier interface {
+	Replies(ch domain.Channel, d domain.Delivery, a domain.Answer, o domain.Outcome, now time.Time) []domain.Event
+}
+
 // Config wires a Worker. Log, Channels, Store, Dialects and Ends must be set.
 type Config struct {
 	Log      log
@@ -100,7 +110,7 @@ type Config struct {
 	WindowRows int           // deliveries of an endpoint in memory; default 4096
 
 	Now        func() time.Time  // default time.Now; must carry the monotonic clock
-	Jitter     func() float64    // from [0,1); default random
+	Jitter     func() float64    // from [0,1), called from many goroutines; default random
 	Transport  http.RoundTripper // default: one that checks addresses against Allow
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -178,7 +188,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 	w := &Worker{cfg: cfg, tenures: map[int]*tenure{}, endpoints: map[string]*endpoint{}}
 	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.TotalSlots) // endpoints may share a host
 	if cfg.Transport != nil {
-		w.sender.client.Transport = cfg.Transport
+		w.sender.use(cfg.Transport, cfg.Transport)
 	}
 	m, err := newMetrics(cfg.Registerer, cfg.Dialects, w)
 	if err != nil {
