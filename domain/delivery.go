@@ -189,13 +189,19 @@ func DeliveryOf(r Recorded, episode *Episode, took bool) (d Delivery, ok bool) {
 		}
 		then := *episode
 		then.Heard = nil
-		d.ID = DeriveID("function-call", r.ID.String(), r.Time.Format(time.RFC3339Nano))
+		d.ID = FunctionCallID(r)
 		d.Kind, d.Conversation, d.Content = DeliverFunction, e.ConversationID, e.Content
 		d.Subject = Subject{Function: episode.Function, Inbound: r.ID, Episode: &then}
 		return d, true
 	default:
 		return Delivery{}, false
 	}
+}
+
+// FunctionCallID is the id of the delivery to a function that a contact's message
+// makes, if it makes one. An integration may use its ids again, on another day.
+func FunctionCallID(r Recorded) uuid.UUID {
+	return DeriveID("function-call", r.ID.String(), r.Time.Format(time.RFC3339Nano))
 }
 
 // Open tells whether the delivery still has to be tried.
@@ -269,7 +275,8 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 			next := Stamp(now.Add(wait))
 			a.NextAttemptAt = &next
 		} else {
-			a.Verdict, a.Parks = Exhausted, policy.ParksExhausted()
+			// A function that failed holds nothing back: its question is of its moment.
+			a.Verdict, a.Parks = Exhausted, policy.ParksExhausted() && d.Kind != DeliverFunction
 		}
 	}
 	if o.Verdict != Delivered {
