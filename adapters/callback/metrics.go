@@ -22,21 +22,21 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w *Worker) (*metrics, error) {
 	m := &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "parley_delivery_attempts_total", Help: "Calls to callbacks by what they came to.",
-		}, []string{"dialect", "verdict", "reason"}),
+			Name: "parley_delivery_attempts_total", Help: "Calls to callbacks and functions by what they came to.",
+		}, []string{"dialect", "kind", "verdict", "reason"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "parley_delivery_attempt_duration_seconds", Help: "How long calls to callbacks took.",
+			Name: "parley_delivery_attempt_duration_seconds", Help: "How long calls to callbacks and functions took.",
 			Buckets:                     []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"dialect"}),
+		}, []string{"dialect", "kind"}),
 		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "parley_delivery_delay_seconds", Help: "Time from when an outbound event was taken in until its callback was answered with success.",
+			Name: "parley_delivery_delay_seconds", Help: "Time from when an event was taken in until its call was answered with success.",
 			Buckets:                     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600, 86400},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"dialect"}),
+		}, []string{"dialect", "kind"}),
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_delivery_dead_letters_total", Help: "Deliveries that became dead letters.",
-		}, []string{"dialect", "verdict"}),
+		}, []string{"dialect", "kind", "verdict"}),
 		appendErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "parley_delivery_outcome_append_errors_total", Help: "Appends of outcomes that failed and are repeated.",
 		}),
@@ -48,17 +48,9 @@ func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w 
 		}),
 	}
 	for dialect := range dialects {
-		m.duration.WithLabelValues(string(dialect))
-		m.lag.WithLabelValues(string(dialect))
-		for _, reason := range domain.Reasons {
-			for _, verdict := range domain.Verdicts {
-				if (verdict == domain.Delivered) == (reason == domain.ReasonOK) {
-					m.attempts.WithLabelValues(string(dialect), string(verdict), string(reason))
-				}
-			}
+		for _, kind := range kindsOf(dialect) {
+			m.zero(string(dialect), string(kind))
 		}
-		m.dead.WithLabelValues(string(dialect), string(domain.Refused))
-		m.dead.WithLabelValues(string(dialect), string(domain.Exhausted))
 	}
 	for _, c := range []prometheus.Collector{
 		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, &gauges{w: w},
@@ -70,16 +62,39 @@ func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w 
 	return m, nil
 }
 
+// kindsOf lists what a dialect tells.
+func kindsOf(dialect domain.Dialect) []domain.DeliveryKind {
+	if dialect.HasEpisodes() {
+		return domain.DeliveryKinds
+	}
+	return []domain.DeliveryKind{domain.DeliverMessage}
+}
+
+// zero makes all series of a dialect and kind.
+func (m *metrics) zero(dialect, kind string) {
+	m.duration.WithLabelValues(dialect, kind)
+	m.lag.WithLabelValues(dialect, kind)
+	for _, reason := range domain.Reasons {
+		for _, verdict := range domain.Verdicts {
+			if (verdict == domain.Delivered) == (reason == domain.ReasonOK) {
+				m.attempts.WithLabelValues(dialect, kind, string(verdict), string(reason))
+			}
+		}
+	}
+	m.dead.WithLabelValues(dialect, kind, string(domain.Refused))
+	m.dead.WithLabelValues(dialect, kind, string(domain.Exhausted))
+}
+
 // attempted counts one outcome.
 func (m *metrics) attempted(d domain.Delivery, a domain.DeliveryAttempted, took time.Duration, at time.Time) {
-	dialect := string(d.Dialect)
-	m.attempts.WithLabelValues(dialect, string(a.Verdict), string(a.Reason)).Inc()
-	m.duration.WithLabelValues(dialect).Observe(took.Seconds())
+	dialect, kind := string(d.Dialect), string(d.Kind)
+	m.attempts.WithLabelValues(dialect, kind, string(a.Verdict), string(a.Reason)).Inc()
+	m.duration.WithLabelValues(dialect, kind).Observe(took.Seconds())
 	switch a.Verdict {
 	case domain.Delivered:
-		m.lag.WithLabelValues(dialect).Observe(at.Sub(d.CreatedAt).Seconds())
+		m.lag.WithLabelValues(dialect, kind).Observe(at.Sub(d.CreatedAt).Seconds())
 	case domain.Refused, domain.Exhausted:
-		m.dead.WithLabelValues(dialect, string(a.Verdict)).Inc()
+		m.dead.WithLabelValues(dialect, kind, string(a.Verdict)).Inc()
 	case domain.Retry:
 	}
 }

@@ -120,7 +120,10 @@ func (r *registry) Channel(id string) (domain.Channel, bool) {
 func (r *registry) put(ch domain.Channel) domain.Channel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ch.Account, ch.Dialect, ch.IDType = domain.DefaultAccount, domain.DialectRespondIO, domain.IDTypeCustom
+	ch.Account = domain.DefaultAccount
+	if ch.Dialect == "" {
+		ch.Dialect, ch.IDType = domain.DialectRespondIO, domain.IDTypeCustom
+	}
 	r.list[ch.ID] = ch
 	return ch
 }
@@ -308,6 +311,7 @@ func newTables(t testing.TB) *tables {
 }
 
 func (s *tables) project(ctx context.Context, partition int, events []domain.Recorded) error {
+	s.Begin(partition)
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.Apply(ctx, tx, partition, events) })
 }
 
