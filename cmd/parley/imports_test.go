@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"adapters/console":    {"domain"},
 	"adapters/httpapi":    {"domain"},
 	"adapters/respondio":  {"domain"},
+	"adapters/timers":     {"domain"},
 	"adapters/voximplant": {"domain"},
 
 	"adapters/embedded": {},
