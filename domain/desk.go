@@ -74,6 +74,14 @@ func ValidateSkills(field string, list []SkillLevel) error {
 	return nil
 }
 
+// ClosingTerm is what the settings of a channel say of closing times now. Where
+// it is shorter than what an episode was told, it counts (voximplant-kit.md 8.5).
+type ClosingTerm struct {
+	Channel    string
+	CloseAfter int64 // seconds; 0 = as the episode was told
+	BotClose   int64 // seconds; 0 = as the episode was told
+}
+
 // terms are what goes into the channel's events.
 func (c Channel) terms() *Terms {
 	if !c.Dialect.HasEpisodes() {

@@ -69,6 +69,9 @@ func NeedsOf(events []Recorded) Needs {
 		switch e := r.Data.(type) {
 		case MessageReceived:
 			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
+			if r.Dialect.HasEpisodes() {
+				n.Messages[againID(r, e.MessageID)] = struct{}{}
+			}
 		case MessageEchoed:
 			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
 			n.External[ExternalKey{e.ConversationID, e.ExternalID}] = struct{}{}
@@ -169,6 +172,9 @@ func (t *Thread) moveOn(r Recorded) bool {
 	case MessageReceived:
 		id = e.ConversationID
 	case MessageSent:
+		if t.Messages[e.MessageID] != nil {
+			return false // told before, however long ago
+		}
 		id = e.ConversationID
 	case ConversationAssigned:
 		id = e.ConversationID
@@ -222,7 +228,10 @@ func (t *Thread) said(r Recorded, contact uuid.UUID, profile *Profile, m Message
 			return // told before
 		}
 		// The sender has used the same ids again, a day later: another message.
-		m.ID = DeriveID("again", m.ID.String(), r.Time.Format(time.RFC3339Nano))
+		m.ID = againID(r, m.ID)
+		if t.Messages[m.ID] != nil {
+			return
+		}
 	}
 	m.Account, m.Channel, m.Position, m.RecordedAt = r.Account, r.Channel, r.Position, r.Time
 	t.Messages[m.ID] = &m
@@ -245,6 +254,11 @@ func (t *Thread) said(r Recorded, contact uuid.UUID, profile *Profile, m Message
 	c.Messages++
 	c.LastMessage, c.LastText, c.LastMessageAt, c.UpdatedAt = m.ID, m.Content.preview(), r.Time, r.Time
 	t.DirtyConversations[c.ID] = struct{}{}
+}
+
+// againID is the id of a message whose sender has used its ids before.
+func againID(r Recorded, message uuid.UUID) uuid.UUID {
+	return DeriveID("again", message.String(), r.Time.Format(time.RFC3339Nano))
 }
 
 // meet makes the contact known, or completes what is known (respond-io.md 3.6).

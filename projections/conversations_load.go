@@ -22,11 +22,11 @@ const (
 
 	// What can change, and so has to be known to be changed.
 	selectConversations = `select id, status, episode, handler, agent_id, messages, last_message_id, last_text,
-			last_message_at, opened_at, closed_at, close_reason, updated_at
+			last_message_at, opened_at, closed_at, close_reason, updated_at, created_at, state
 		from conversations where id = any($1)`
 
 	messageState = `m.id, m.conversation_id, m.partition, m."offset", m.direction, m.kind, m.external_id,
-		m.status, m.reason, m.status_history`
+		m.status, m.reason, m.status_history, m.recorded_at`
 
 	selectMessages = `select ` + messageState + ` from messages m where m.id = any($1)`
 
@@ -98,10 +98,14 @@ func (t *threadRows) loadContact(row pgx.CollectableRow) error {
 
 func (t *threadRows) loadConversation(row pgx.CollectableRow) error {
 	c := &domain.Conversation{}
+	var state []byte
 	err := row.Scan(raw(&c.ID), &c.Status, &c.Episode, &c.Handler, &c.AgentID, &c.Messages, raw(&c.LastMessage), &c.LastText,
-		&c.LastMessageAt, &c.OpenedAt, &c.ClosedAt, &c.CloseReason, &c.UpdatedAt)
+		&c.LastMessageAt, &c.OpenedAt, &c.ClosedAt, &c.CloseReason, &c.UpdatedAt, &c.CreatedAt, &state)
 	if err != nil {
 		return fmt.Errorf("read a conversation: %w", err)
+	}
+	if err := scanState(state, c); err != nil {
+		return err
 	}
 	t.thread.Conversations[c.ID] = c
 	t.stored[c.ID] = struct{}{}
@@ -114,7 +118,7 @@ func (t *threadRows) loadMessage(row pgx.CollectableRow) error {
 	m := &domain.Message{}
 	var history []byte
 	err := row.Scan(raw(&m.ID), raw(&m.Conversation), &m.Position.Partition, &m.Position.Offset, &m.Direction, &m.Kind,
-		&m.ExternalID, &m.Status, &m.Reason, &history)
+		&m.ExternalID, &m.Status, &m.Reason, &history, &m.RecordedAt)
 	if err != nil {
 		return fmt.Errorf("read a message: %w", err)
 	}

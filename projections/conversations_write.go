@@ -51,13 +51,14 @@ const (
 		where c.id = n.id`
 
 	insertMessages = `insert into messages (id, conversation_id, account, channel_id, partition, "offset", direction, kind,
-			content, author, sent_at, recorded_at, external_id, status, reason, status_history)
+			content, author, sent_at, recorded_at, external_id, status, reason, status_history, sender)
 		select id, conversation_id, account, channel_id, $1, "offset", direction, kind,
-			content, author, sent_at, recorded_at, external_id, status, reason, status_history
+			content, author, sent_at, recorded_at, external_id, status, reason, status_history, nullif(sender, '')::jsonb
 		from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::jsonb[],
-				$10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[], $15::text[], $16::jsonb[])
+				$10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[], $15::text[], $16::jsonb[],
+				$17::text[])
 			n (id, conversation_id, account, channel_id, "offset", direction, kind,
-				content, author, sent_at, recorded_at, external_id, status, reason, status_history)`
+				content, author, sent_at, recorded_at, external_id, status, reason, status_history, sender)`
 
 	// The ordinary case: what a contact says has no fate.
 	insertReceived = `insert into messages (id, conversation_id, account, channel_id, partition, "offset", direction, kind,
@@ -98,6 +99,9 @@ func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expire
 		return err
 	}
 	t.writeConversations(b)
+	if err := t.writeStates(b); err != nil {
+		return err
+	}
 	if err := t.writeMessages(b, partition); err != nil {
 		return err
 	}
@@ -142,54 +146,73 @@ func (t *threadRows) writeContacts(b *pgx.Batch) error {
 	return nil
 }
 
+// conversationTalk gives the columns that each message changes, in the order of
+// the statements.
+func conversationTalk(rows []*domain.Conversation) []any {
+	type row = *domain.Conversation
+	return []any{
+		column(rows, func(c row) int32 { return int32(c.Messages) }),
+		column(rows, func(c row) [16]byte { return c.LastMessage }),
+		column(rows, func(c row) string { return c.LastText }),
+		column(rows, func(c row) time.Time { return c.LastMessageAt }),
+		column(rows, func(c row) time.Time { return c.UpdatedAt }),
+	}
+}
+
+// conversationStand gives the columns that say where the conversation stands.
+func conversationStand(rows []*domain.Conversation) []any {
+	type row = *domain.Conversation
+	return []any{
+		column(rows, func(c row) string { return string(c.Status) }),
+		column(rows, func(c row) int32 { return int32(c.Episode) }),
+		column(rows, func(c row) string { return string(c.Handler) }),
+		column(rows, func(c row) string { return c.AgentID }),
+		column(rows, func(c row) time.Time { return c.OpenedAt }),
+		column(rows, func(c row) *time.Time { return c.ClosedAt }),
+		column(rows, func(c row) string { return string(c.CloseReason) }),
+	}
+}
+
+func conversationKey(c *domain.Conversation) [16]byte { return c.ID }
+
+// conversationIdentity gives the columns that a conversation begins with, but the id.
+func conversationIdentity(rows []*domain.Conversation) []any {
+	type row = *domain.Conversation
+	return []any{
+		column(rows, func(c row) string { return c.Account }),
+		column(rows, func(c row) string { return c.Channel }),
+		column(rows, func(c row) [16]byte { return c.ContactID }),
+		column(rows, func(c row) string { return c.ContactRef }),
+		column(rows, func(c row) time.Time { return c.CreatedAt }),
+	}
+}
+
+// writeConversations writes those without a state; writeStates the others.
 func (t *threadRows) writeConversations(b *pgx.Batch) {
 	type row = *domain.Conversation
-	// The columns that change, in the order of the statements.
-	talk := func(rows []row) []any {
-		return []any{
-			column(rows, func(c row) int32 { return int32(c.Messages) }),
-			column(rows, func(c row) [16]byte { return c.LastMessage }),
-			column(rows, func(c row) string { return c.LastText }),
-			column(rows, func(c row) time.Time { return c.LastMessageAt }),
-			column(rows, func(c row) time.Time { return c.UpdatedAt }),
-		}
-	}
-	state := func(rows []row) []any {
-		return []any{
-			column(rows, func(c row) string { return string(c.Status) }),
-			column(rows, func(c row) int32 { return int32(c.Episode) }),
-			column(rows, func(c row) string { return string(c.Handler) }),
-			column(rows, func(c row) string { return c.AgentID }),
-			column(rows, func(c row) time.Time { return c.OpenedAt }),
-			column(rows, func(c row) *time.Time { return c.ClosedAt }),
-			column(rows, func(c row) string { return string(c.CloseReason) }),
-		}
-	}
-	id := func(c row) [16]byte { return c.ID }
+	stateful := func(c row) bool { return c.State != nil }
 	added, stored := split(t, t.thread.DirtyConversations, t.thread.Conversations)
+	added = slices.DeleteFunc(added, stateful)
 	var continued, changed []row
 	for _, c := range stored {
-		if episodeOf(c) == t.episodes[c.ID] {
+		switch {
+		case c.State != nil:
+		case episodeOf(c) == t.episodes[c.ID]:
 			continued = append(continued, c)
-		} else {
+		default:
 			changed = append(changed, c)
 		}
 	}
 	if len(added) > 0 {
-		b.Queue(insertConversations, slices.Concat([]any{
-			column(added, id),
-			column(added, func(c row) string { return c.Account }),
-			column(added, func(c row) string { return c.Channel }),
-			column(added, func(c row) [16]byte { return c.ContactID }),
-			column(added, func(c row) string { return c.ContactRef }),
-			column(added, func(c row) time.Time { return c.CreatedAt }),
-		}, talk(added), state(added))...)
+		b.Queue(insertConversations, slices.Concat([]any{column(added, conversationKey)},
+			conversationIdentity(added), conversationTalk(added), conversationStand(added))...)
 	}
 	if len(continued) > 0 {
-		b.Queue(continueConversations, slices.Concat([]any{column(continued, id)}, talk(continued))...)
+		b.Queue(continueConversations, slices.Concat([]any{column(continued, conversationKey)}, conversationTalk(continued))...)
 	}
 	if len(changed) > 0 {
-		b.Queue(updateConversations, slices.Concat([]any{column(changed, id)}, talk(changed), state(changed))...)
+		b.Queue(updateConversations, slices.Concat([]any{column(changed, conversationKey)},
+			conversationTalk(changed), conversationStand(changed))...)
 	}
 }
 
@@ -232,6 +255,10 @@ func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
 		if err != nil {
 			return fmt.Errorf("encode the history of messages: %w", err)
 		}
+		senders, err := sendersOf(outgoing)
+		if err != nil {
+			return err
+		}
 		b.Queue(insertMessages,
 			partition,
 			column(outgoing, id),
@@ -248,7 +275,8 @@ func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
 			column(outgoing, external),
 			column(outgoing, func(m row) string { return string(m.Status) }),
 			column(outgoing, func(m row) string { return m.Reason }),
-			histories)
+			histories,
+			senders)
 	}
 	if len(changed) > 0 {
 		histories, err := encoded(changed, func(m row) any { return m.History })
@@ -264,6 +292,22 @@ func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
 	}
 	t.deleteMessages(b)
 	return nil
+}
+
+// sendersOf gives who speaks as JSON texts, "" where the dialect does not tell.
+func sendersOf(rows []*domain.Message) ([]string, error) {
+	texts := make([]string, len(rows))
+	for i, m := range rows {
+		if m.Sender == nil {
+			continue
+		}
+		text, err := json.Marshal(m.Sender)
+		if err != nil {
+			return nil, fmt.Errorf("encode the sender of message %s: %w", m.ID, err)
+		}
+		texts[i] = string(text)
+	}
+	return texts, nil
 }
 
 // deleteMessages removes echoes that turned out to be platform sends.

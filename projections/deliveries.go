@@ -16,50 +16,67 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// Deliveries is the read model of outbound events on their way to callbacks,
-// with their attempts. It is also what the delivery worker starts from: which
-// deliveries head their lane is kept with the rows (head), so that finding work
-// costs the same whatever waits behind it.
+// Deliveries is the read model of outbound events on their way to callbacks and
+// functions, with their attempts. It is also what the delivery worker starts
+// from: which deliveries head their lane is kept with the rows (head), so that
+// finding work costs the same whatever waits behind it.
+//
+// What a conversation's events ask to be delivered depends, in dialects that
+// have episodes, on where the episode stands. The projection folds episodes for
+// itself (domain.Episode), from the same events as Conversations: the two agree,
+// however far each of them is.
 type Deliveries struct {
 	pool *pgxpool.Pool
 
-	mu      sync.Mutex
-	repeats map[int]map[int64]struct{} // by partition, of its last run
+	mu   sync.Mutex
+	made map[int]map[int64]domain.Delivery // by partition and offset, of its last transaction
 }
 
 // NewDeliveries makes the projection; pool serves its reads.
 func NewDeliveries(pool *pgxpool.Pool) *Deliveries {
-	return &Deliveries{pool: pool, repeats: map[int]map[int64]struct{}{}}
+	return &Deliveries{pool: pool, made: map[int]map[int64]domain.Delivery{}}
 }
 
 // Name is the projection's key in checkpoints.
 func (p *Deliveries) Name() string { return "deliveries" }
 
-// Repeated tells whether the record at an offset of the run that Apply has seen
-// last told of a delivery that was known before. It is a property of the log, true
-// whatever became of the transaction.
-func (p *Deliveries) Repeated(partition int, offset int64) bool {
+// Begin forgets what the partition's last transaction has made.
+func (p *Deliveries) Begin(partition int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, repeated := p.repeats[partition][offset]
-	return repeated
+	delete(p.made, partition)
 }
 
-func (p *Deliveries) noteRepeats(partition int, offsets map[int64]struct{}) {
+// Made gives the delivery that the record at an offset of the partition's last
+// transaction has made, as it was then. A record that tells of one that was known
+// before, or that took no effect, has made none. It is a property of the log, true
+// whatever became of the transaction.
+func (p *Deliveries) Made(partition int, offset int64) (domain.Delivery, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(offsets) == 0 {
-		delete(p.repeats, partition)
+	d, ok := p.made[partition][offset]
+	return d, ok
+}
+
+// noteMade adds what a run has made.
+func (p *Deliveries) noteMade(partition int, made []domain.Delivery) {
+	if len(made) == 0 {
 		return
 	}
-	p.repeats[partition] = offsets
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.made[partition] == nil {
+		p.made[partition] = make(map[int64]domain.Delivery, len(made))
+	}
+	for _, d := range made {
+		p.made[partition][d.Position.Offset] = d
+	}
 }
 
 // Apply folds a run of events into rows: two round trips, whatever its length.
 func (p *Deliveries) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
 	run := newDeliveryRun(partition, events)
-	if len(run.ids) == 0 {
-		p.noteRepeats(partition, nil)
+	if run.empty() {
 		return nil
 	}
 	if err := run.load(ctx, tx); err != nil {
@@ -68,7 +85,7 @@ func (p *Deliveries) Apply(ctx context.Context, tx pgx.Tx, partition int, events
 	for _, r := range events {
 		run.apply(r)
 	}
-	p.noteRepeats(partition, run.repeats)
+	p.noteMade(partition, run.made)
 	if err := run.write(ctx, tx); err != nil {
 		return fmt.Errorf("write deliveries: %w", err)
 	}
@@ -87,19 +104,21 @@ type deliveryRow struct {
 // deliveryRun is one run of events of a partition, folded in memory.
 type deliveryRun struct {
 	partition int
-	ids       []uuid.UUID         // deliveries that the run names
-	lanes     map[string]*runLane // their lanes
+	ids       []uuid.UUID    // deliveries that the run names
+	named     map[string]int // how many, by stream
+	lanes     map[string]*runLane
+	episodes  map[uuid.UUID]*runEpisode // by conversation
 	rows      map[uuid.UUID]*deliveryRow
 	order     []*deliveryRow // new rows, in the order of the log
+	made      []domain.Delivery
 	attempts  []attemptRow
-	repeats   map[int64]struct{}
 }
 
-// runLane is a lane that a run touches.
+// runLane is a lane that a run may touch.
 type runLane struct {
-	touched int                        // how many deliveries of it the run names
-	stored  []laneEntry                // its first touched+1 blocking rows, as stored
-	rows    map[uuid.UUID]*deliveryRow // those the run names
+	stream string
+	stored []laneEntry                // its first blocking rows, as stored, one more than the run names of its stream
+	rows   map[uuid.UUID]*deliveryRow // those the run names
 }
 
 type laneEntry struct {
@@ -115,10 +134,11 @@ type attemptRow struct {
 
 func newDeliveryRun(partition int, events []domain.Recorded) *deliveryRun {
 	run := &deliveryRun{
-		partition: partition, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{}, repeats: map[int64]struct{}{},
+		partition: partition, named: map[string]int{}, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{},
 	}
 	seen := make(map[uuid.UUID]struct{}, len(events))
 	for _, r := range events {
+		run.touch(r)
 		id, ok := deliveryIn(r)
 		if !ok {
 			continue
@@ -128,17 +148,28 @@ func newDeliveryRun(partition int, events []domain.Recorded) *deliveryRun {
 		}
 		seen[id] = struct{}{}
 		run.ids = append(run.ids, id)
-		lane := run.lanes[r.Stream()]
-		if lane == nil {
-			lane = &runLane{rows: map[uuid.UUID]*deliveryRow{}}
-			run.lanes[r.Stream()] = lane
+		run.named[r.Stream()]++
+		if _, calls := r.Data.(domain.MessageReceived); !calls {
+			run.lane(r.LaneOf(), r.Stream())
 		}
-		lane.touched++
 	}
 	return run
 }
 
-// deliveryIn names the delivery that an event is about.
+// empty tells whether the run is nobody's business here.
+func (run *deliveryRun) empty() bool { return len(run.ids) == 0 && len(run.episodes) == 0 }
+
+// lane gives a lane of a stream.
+func (run *deliveryRun) lane(name, stream string) *runLane {
+	lane := run.lanes[name]
+	if lane == nil {
+		lane = &runLane{stream: stream, rows: map[uuid.UUID]*deliveryRow{}}
+		run.lanes[name] = lane
+	}
+	return lane
+}
+
+// deliveryIn names the delivery that an event is about, or may have made.
 func deliveryIn(r domain.Recorded) (uuid.UUID, bool) {
 	switch e := r.Data.(type) {
 	case domain.MessageSent:
@@ -149,69 +180,89 @@ func deliveryIn(r domain.Recorded) (uuid.UUID, bool) {
 		return e.DeliveryID, true
 	case domain.DeliveryDropped:
 		return e.DeliveryID, true
+	}
+	if !r.Dialect.HasEpisodes() {
+		return uuid.UUID{}, false
+	}
+	switch r.Data.(type) {
+	case domain.ConversationClosed:
+		return domain.DeliveryID(r.ID), true
+	case domain.MessageReceived:
+		return domain.FunctionCallID(r), true
 	default:
 		return uuid.UUID{}, false
 	}
 }
 
 // load reads the rows that the run names, and of each lane as many of its first
-// blocking rows that one of them is not named by the run.
+// blocking rows that one of them is not named by the run; the episodes and the
+// lanes of their functions with them.
 func (run *deliveryRun) load(ctx context.Context, tx pgx.Tx) error {
-	names, limits := make([]string, 0, len(run.lanes)), make([]int64, 0, len(run.lanes))
-	for name, lane := range run.lanes {
-		names, limits = append(names, name), append(limits, int64(lane.touched+1))
-	}
 	batch := &pgx.Batch{}
+	run.queueEpisodes(batch)
 	batch.Queue(`
 		select id, "offset", lane, state, parked, head, attempts, tries, created_at,
 			first_tried_at, next_attempt_at, settled_at, last_reason, last_detail
-		from deliveries where id = any($1)`, uuidArray(run.ids)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			row := &deliveryRow{}
-			row.Position.Partition = run.partition
-			if err := rows.Scan((*[16]byte)(&row.ID), &row.Position.Offset, &row.lane, &row.State, &row.Parked, &row.head,
-				&row.Attempts, &row.Tries, &row.CreatedAt, &row.FirstTriedAt, &row.NextAttemptAt, &row.SettledAt,
-				&row.LastReason, &row.LastDetail); err != nil {
-				return err
-			}
-			row.was = row.State
-			// A row of another lane than the event's is somebody's mistake: leave it alone.
-			if lane := run.lanes[row.lane]; lane != nil {
-				run.rows[row.ID], lane.rows[row.ID] = row, row
-			}
-		}
-		return rows.Err()
-	})
+		from deliveries where id = any($1)`, uuidArray(run.ids)).Query(eachRow(run.loadRow))
+	names, limits := make([]string, 0, len(run.lanes)), make([]int64, 0, len(run.lanes))
+	for name, lane := range run.lanes {
+		names, limits = append(names, name), append(limits, int64(run.named[lane.stream]+1))
+	}
 	batch.Queue(`
 		select t.lane, d.id, d."offset", d.head
 		from unnest($1::text[], $2::bigint[]) t(lane, n) cross join lateral (
 			select id, "offset", head from deliveries
 			where lane = t.lane and blocks order by "offset" limit t.n
-		) d`, names, limits).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var name string
-			var entry laneEntry
-			if err := rows.Scan(&name, (*[16]byte)(&entry.id), &entry.offset, &entry.head); err != nil {
-				return err
-			}
-			lane := run.lanes[name]
-			lane.stored = append(lane.stored, entry)
+		) d`, names, limits).Query(eachRow(func(row pgx.CollectableRow) error {
+		name, entry, err := scanEntry(row)
+		if err != nil {
+			return err
 		}
-		return rows.Err()
-	})
-	return tx.SendBatch(ctx, batch).Close()
+		run.lanes[name].stored = append(run.lanes[name].stored, entry)
+		return nil
+	}))
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	for _, row := range run.rows {
+		// A row of a lane that the events do not tell of is known, and left alone.
+		if lane := run.lanes[row.lane]; lane != nil {
+			lane.rows[row.ID] = row
+		}
+	}
+	return nil
+}
+
+func (run *deliveryRun) loadRow(rows pgx.CollectableRow) error {
+	row := &deliveryRow{}
+	row.Position.Partition = run.partition
+	if err := rows.Scan(raw(&row.ID), &row.Position.Offset, &row.lane, &row.State, &row.Parked, &row.head,
+		&row.Attempts, &row.Tries, &row.CreatedAt, &row.FirstTriedAt, &row.NextAttemptAt, &row.SettledAt,
+		&row.LastReason, &row.LastDetail); err != nil {
+		return fmt.Errorf("read a delivery: %w", err)
+	}
+	row.was = row.State
+	run.rows[row.ID] = row
+	return nil
+}
+
+func scanEntry(row pgx.CollectableRow) (lane string, entry laneEntry, err error) {
+	if err := row.Scan(&lane, raw(&entry.id), &entry.offset, &entry.head); err != nil {
+		return "", entry, fmt.Errorf("read the head of a lane: %w", err)
+	}
+	return lane, entry, nil
 }
 
 // apply folds one event.
 func (run *deliveryRun) apply(r domain.Recorded) {
-	if d, ok := domain.DeliveryOf(r, nil, false); ok {
+	episode, took := run.moveOn(r)
+	if d, ok := domain.DeliveryOf(r, episode, took); ok {
 		if run.rows[d.ID] != nil {
-			run.repeats[r.Position.Offset] = struct{}{}
-			return
+			return // told before
 		}
-		row := &deliveryRow{Delivery: d, lane: r.Stream(), dirty: true}
-		run.rows[d.ID], run.lanes[row.lane].rows[d.ID] = row, row
-		run.order = append(run.order, row)
+		row := &deliveryRow{Delivery: d, lane: d.Lane(), dirty: true}
+		run.rows[d.ID], run.lane(row.lane, r.Stream()).rows[d.ID] = row, row
+		run.order, run.made = append(run.order, row), append(run.made, d)
 		return
 	}
 	id, ok := deliveryIn(r)
@@ -219,7 +270,7 @@ func (run *deliveryRun) apply(r domain.Recorded) {
 		return
 	}
 	row := run.rows[id]
-	if row == nil || row.lane != r.Stream() {
+	if row == nil || row.lane != r.LaneOf() {
 		return
 	}
 	state, attempts := row.State, row.Attempts
@@ -280,6 +331,9 @@ func (run *deliveryRun) write(ctx context.Context, tx pgx.Tx) error {
 	run.queueUpdates(batch)
 	run.queueAttempts(batch)
 	run.queueDepth(batch)
+	if err := run.writeEpisodes(batch); err != nil {
+		return err
+	}
 	if batch.Len() == 0 {
 		return nil
 	}
@@ -296,6 +350,7 @@ func (run *deliveryRun) queueInserts(batch *pgx.Batch) error {
 	lanes, dialects, contents := make([]string, n), make([]string, n), make([]string, n)
 	messages, conversations := make([]uuid.UUID, n), make([]uuid.UUID, n)
 	created := make([]time.Time, n)
+	kinds, subjects := make([]string, n), make([]string, n)
 	for i, row := range run.order {
 		content, err := json.Marshal(row.Content)
 		if err != nil {
@@ -305,17 +360,32 @@ func (run *deliveryRun) queueInserts(batch *pgx.Batch) error {
 		offsets[i], accounts[i], channels[i] = row.Position.Offset, row.Account, row.Channel
 		lanes[i], dialects[i], contents[i] = row.lane, string(row.Dialect), string(content)
 		messages[i], conversations[i], created[i] = row.MessageID, row.Conversation, row.CreatedAt
+		if kinds[i] = string(row.Kind); row.Subject == (domain.Subject{}) {
+			continue
+		}
+		subject, err := json.Marshal(row.Subject)
+		if err != nil {
+			return fmt.Errorf("encode the subject of %s: %w", row.ID, err)
+		}
+		subjects[i] = string(subject)
 	}
 	batch.Queue(`
 		insert into deliveries (id, state, parked, blocks, head, attempts, tries, last_reason, last_detail, due,
 			first_tried_at, next_attempt_at, settled_at,
-			"offset", account, channel_id, lane, dialect, content, message_id, conversation_id, created_at, partition)
-		select u.*, $23 from unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[], $5::boolean[], $6::int[], $7::int[],
+			"offset", account, channel_id, lane, dialect, content, message_id, conversation_id, created_at, kind, subject, partition)
+		select id, state, parked, blocks, head, attempts, tries, last_reason, last_detail, due,
+			first_tried_at, next_attempt_at, settled_at,
+			"offset", account, channel_id, lane, dialect, content, message_id, conversation_id, created_at, kind,
+			nullif(subject, '')::json, $25
+		from unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[], $5::boolean[], $6::int[], $7::int[],
 			$8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
 			$14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::json[], $20::uuid[], $21::uuid[],
-			$22::timestamptz[]) u`,
+			$22::timestamptz[], $23::text[], $24::text[])
+			u(id, state, parked, blocks, head, attempts, tries, last_reason, last_detail, due,
+				first_tried_at, next_attempt_at, settled_at,
+				"offset", account, channel_id, lane, dialect, content, message_id, conversation_id, created_at, kind, subject)`,
 		append(c.args(), offsets, accounts, channels, lanes, dialects, contents, uuidArray(messages), uuidArray(conversations), created,
-			run.partition)...)
+			kinds, subjects, run.partition)...)
 	return nil
 }
 

@@ -117,7 +117,7 @@ func BenchmarkDeliveries_OpenHeads(b *testing.B) {
 	})
 	b.Run("channels", func(b *testing.B) {
 		for b.Loop() {
-			if list, err := p.OpenChannels(b.Context(), 0); err != nil || len(list) != 1 {
+			if list, err := p.OpenTargets(b.Context(), 0); err != nil || len(list) != 1 {
 				b.Fatal(err)
 			}
 		}

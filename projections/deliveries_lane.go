@@ -61,33 +61,33 @@ func (p *Deliveries) Release(ctx context.Context, partition int, owner string, e
 	return nil
 }
 
-// OpenChannels lists the channels that have something open or parked in a partition.
-func (p *Deliveries) OpenChannels(ctx context.Context, partition int) ([]string, error) {
-	// A step from channel to channel through the index, not over all heads.
+// OpenTargets lists the targets that have something open or parked in a partition.
+func (p *Deliveries) OpenTargets(ctx context.Context, partition int) ([]string, error) {
+	// A step from target to target through the index, not over all heads.
 	rows, err := p.pool.Query(ctx, `
-		with recursive c(id) as (
-			(select channel_id from deliveries where partition = $1 and head order by channel_id limit 1)
+		with recursive t(name) as (
+			(select target from deliveries where partition = $1 and head order by target limit 1)
 			union all
-			select (select channel_id from deliveries
-				where partition = $1 and head and channel_id > c.id order by channel_id limit 1)
-			from c where c.id is not null
-		) select id from c where id is not null`, partition)
+			select (select target from deliveries
+				where partition = $1 and head and target > t.name order by target limit 1)
+			from t where t.name is not null
+		) select name from t where name is not null`, partition)
 	if err != nil {
-		return nil, fmt.Errorf("list channels with open deliveries: %w", err)
+		return nil, fmt.Errorf("list targets with open deliveries: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list channels with open deliveries: %w", err)
+		return nil, fmt.Errorf("list targets with open deliveries: %w", err)
 	}
 	return list, nil
 }
 
-// OpenHeads reads a channel's lanes of a partition that may be sent: those whose
+// OpenHeads reads a target's lanes of a partition that may be sent: those whose
 // head was never tried since it was made or redriven (at most fresh lanes), and
 // those whose head waits for another try (at most retried), each the earliest
 // due first. Lanes in known are left out, and unless due is zero those that are
 // due later. A lane comes as its first rows in order, at most depth of them.
-func (p *Deliveries) OpenHeads(ctx context.Context, partition int, channel string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
+func (p *Deliveries) OpenHeads(ctx context.Context, partition int, target string, due time.Time, fresh, retried, depth int, known []string) ([]domain.Delivery, error) {
 	if known == nil {
 		known = []string{} // "<> all" of no array is never true
 	}
@@ -97,36 +97,36 @@ func (p *Deliveries) OpenHeads(ctx context.Context, partition int, channel strin
 	}
 	rows, err := p.pool.Query(ctx, `
 		select `+deliveryColumns+` from (
-			(select lane, due from deliveries where partition = $1 and channel_id = $2 and state = 'pending' and head
+			(select lane, due from deliveries where partition = $1 and target = $2 and state = 'pending' and head
 				and due <= $3::timestamptz and lane <> all($7::text[]) order by due limit $4)
 			union all
-			(select lane, due from deliveries where partition = $1 and channel_id = $2 and state = 'retrying' and head
+			(select lane, due from deliveries where partition = $1 and target = $2 and state = 'retrying' and head
 				and due <= $3::timestamptz and lane <> all($7::text[]) order by due limit $5)
 		) h cross join lateral (
 			select * from deliveries where lane = h.lane and blocks order by "offset" limit $6
 		) d
-		order by h.due, d.lane, d."offset"`, partition, channel, bound, fresh, retried, depth, known)
+		order by h.due, d.lane, d."offset"`, partition, target, bound, fresh, retried, depth, known)
 	if err != nil {
-		return nil, fmt.Errorf("read lanes of channel %s: %w", channel, err)
+		return nil, fmt.Errorf("read lanes of target %s: %w", target, err)
 	}
 	list, err := pgx.CollectRows(rows, scanDelivery)
 	if err != nil {
-		return nil, fmt.Errorf("read lanes of channel %s: %w", channel, err)
+		return nil, fmt.Errorf("read lanes of target %s: %w", target, err)
 	}
 	return list, nil
 }
 
-// ParkedLanes lists a channel's lanes of a partition that are parked, at most limit.
-func (p *Deliveries) ParkedLanes(ctx context.Context, partition int, channel string, limit int) ([]string, error) {
+// ParkedLanes lists a target's lanes of a partition that are parked, at most limit.
+func (p *Deliveries) ParkedLanes(ctx context.Context, partition int, target string, limit int) ([]string, error) {
 	rows, err := p.pool.Query(ctx, `
-		select lane from deliveries where partition = $1 and channel_id = $2 and state = 'dead' and head limit $3`,
-		partition, channel, limit)
+		select lane from deliveries where partition = $1 and target = $2 and state = 'dead' and head limit $3`,
+		partition, target, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list parked lanes of channel %s: %w", channel, err)
+		return nil, fmt.Errorf("list parked lanes of target %s: %w", target, err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list parked lanes of channel %s: %w", channel, err)
+		return nil, fmt.Errorf("list parked lanes of target %s: %w", target, err)
 	}
 	return list, nil
 }

@@ -15,14 +15,14 @@ import (
 
 // messageColumns are those that scanMessage reads.
 const messageColumns = `id, conversation_id, account, channel_id, partition, "offset", direction, kind, content,
-	external_id, status, reason, status_history, author, sent_at, recorded_at`
+	external_id, status, reason, status_history, author, sent_at, recorded_at, sender`
 
 // scanMessage reads messageColumns, and what follows them into more.
 func scanMessage(row pgx.CollectableRow, m *domain.Message, more ...any) error {
-	var content, history []byte
+	var content, history, sender []byte
 	err := row.Scan(append([]any{
 		raw(&m.ID), raw(&m.Conversation), &m.Account, &m.Channel, &m.Position.Partition, &m.Position.Offset,
-		&m.Direction, &m.Kind, &content, &m.ExternalID, &m.Status, &m.Reason, &history, &m.Author, &m.SentAt, &m.RecordedAt,
+		&m.Direction, &m.Kind, &content, &m.ExternalID, &m.Status, &m.Reason, &history, &m.Author, &m.SentAt, &m.RecordedAt, &sender,
 	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("read a message: %w", err)
@@ -32,6 +32,11 @@ func scanMessage(row pgx.CollectableRow, m *domain.Message, more ...any) error {
 	}
 	if err := json.Unmarshal(history, &m.History); err != nil {
 		return fmt.Errorf("read the history of message %s: %w", m.ID, err)
+	}
+	if sender != nil {
+		if err := json.Unmarshal(sender, &m.Sender); err != nil {
+			return fmt.Errorf("read the sender of message %s: %w", m.ID, err)
+		}
 	}
 	m.SentAt, m.RecordedAt = m.SentAt.UTC(), m.RecordedAt.UTC()
 	return nil

@@ -250,6 +250,7 @@ func (p *partition) commit(run run) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), commitTimeout)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, func() { time.AfterFunc(revokeGrace, cancel) })()
+	p.runtime.begin(p.number)
 	started := p.runtime.cfg.Now()
 	err := inPipeline(ctx, p.runtime.cfg.Pool, p.runtime.fence(p.number, p.next, run), func(tx pgx.Tx) error {
 		return p.runtime.apply(ctx, tx, p.number, run)
@@ -277,6 +278,13 @@ func (r *Runtime) fence(number int, from int64, run run) func(*pgx.Batch) {
 			}
 			return nil
 		})
+	}
+}
+
+// begin tells a projection that wants to know it that a transaction begins.
+func (r *Runtime) begin(number int) {
+	if b, ok := r.cfg.Projection.(Beginner); ok {
+		b.Begin(number)
 	}
 }
 

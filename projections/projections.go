@@ -27,6 +27,13 @@ type Projection interface {
 	Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error
 }
 
+// Beginner is a Projection that keeps something of a transaction for its
+// Follower. Begin comes before each transaction, in which Apply may be called
+// several times.
+type Beginner interface {
+	Begin(partition int)
+}
+
 // Follower is told what became of a projection's partitions on this process.
 // Calls about one partition come one after another.
 type Follower interface {

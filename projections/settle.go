@@ -101,6 +101,7 @@ type settlement struct {
 func (s *settlement) run() error {
 	ctx, cancel := context.WithTimeout(s.ctx, commitTimeout)
 	defer cancel()
+	s.runtime.begin(s.number)
 	return pgx.BeginFunc(ctx, s.runtime.cfg.Pool, func(tx pgx.Tx) error {
 		var next int64
 		if err := tx.QueryRow(ctx, `select next from checkpoints where projection = $1 and partition = $2 for update`,
