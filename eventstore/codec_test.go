@@ -135,8 +135,8 @@ func TestEncodeNothing(t *testing.T) {
 // FuzzDecode looks for records that make Decode panic, or that are not the same
 // after having been written again.
 func FuzzDecode(f *testing.F) {
-	for _, event := range examples() {
-		msg, err := eventstore.Encode(event)
+	for _, e := range examples() {
+		msg, err := eventstore.Encode(e.Event)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -34,11 +34,16 @@ type follower struct {
 	stop   func()
 }
 
-func (l *testLog) registry(t *testing.T, sealer *eventstore.Sealer, fixed ...domain.Token) *follower {
+func (l *testLog) registry(t testing.TB, sealer *eventstore.Sealer, fixed ...domain.Token) *follower {
+	t.Helper()
+	return l.registryAt(t, time.Now, sealer, fixed...)
+}
+
+func (l *testLog) registryAt(t testing.TB, now func() time.Time, sealer *eventstore.Sealer, fixed ...domain.Token) *follower {
 	t.Helper()
 	f := &follower{logged: &bytes.Buffer{}}
 	f.Registry = eventstore.NewRegistry(eventstore.RegistryConfig{
-		Topic: l.channels, Publisher: l.publisher, Position: kafka.PositionOf, Sealer: sealer, Now: time.Now,
+		Topic: l.channels, Publisher: l.publisher, Position: kafka.PositionOf, Sealer: sealer, Now: now,
 		Logger: slog.New(slog.NewTextHandler(f.logged, nil)), Fixed: fixed,
 	})
 	msgs, stop := l.read(t, l.channels)
@@ -54,7 +59,7 @@ func (l *testLog) registry(t *testing.T, sealer *eventstore.Sealer, fixed ...dom
 }
 
 // catchUp waits until the registry has what the log holds now.
-func (f *follower) catchUp(t *testing.T, l *testLog) {
+func (f *follower) catchUp(t testing.TB, l *testLog) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
