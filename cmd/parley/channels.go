@@ -9,10 +9,10 @@ import (
 
 type channelsCommand struct {
 	List   channelsList   `cmd:"" help:"List the channels."`
-	Create channelsCreate `cmd:"" help:"Create a channel and print its id, webhook URL and token."`
-	Show   channelsShow   `cmd:"" help:"Show a channel with its token."`
-	Change channelsChange `cmd:"" help:"Change a channel."`
-	Rotate channelsRotate `cmd:"" help:"Give a channel a new token; the old one is invalid at once."`
+	Create channelsCreate `cmd:"" help:"Create a channel and print its id, webhook URL and secrets."`
+	Show   channelsShow   `cmd:"" help:"Show a channel with its secrets, and what is wrong with it."`
+	Change channelsChange `cmd:"" help:"Change a channel; what is not given stays."`
+	Rotate channelsRotate `cmd:"" help:"Give a channel a new secret: respondio and ismessenger a token, voximplant a salt. The old one is invalid at once."`
 	Test   channelsTest   `cmd:"" help:"Call a channel's callback and tell what it answers."`
 	Delete channelsDelete `cmd:"" help:"Delete a channel; its history stays."`
 }
@@ -39,7 +39,8 @@ type channelSettings struct {
 	IDType string `help:"What a contact's id is: phone or custom. A new channel takes phone unless given; with contacts it stays what it is." enum:",phone,custom" default:"" group:"respond" placeholder:"TYPE"`
 
 	Queue         *int64       `help:"Conversations wait in this queue for an agent." group:"kit" xor:"redirect" placeholder:"N"`
-	Function      *int64       `help:"Or this function answers them. With neither they are unassigned." group:"kit" xor:"redirect" placeholder:"N"`
+	Function      *int64       `help:"Or this function answers them." group:"kit" xor:"redirect" placeholder:"N"`
+	NoRedirect    bool         `help:"New conversations are unassigned, as without either." group:"kit" xor:"redirect"`
 	FallbackQueue *int64       `help:"Where a conversation goes whose function fails; 0 is nowhere." group:"kit" placeholder:"N"`
 	CloseAfter    *seconds     `help:"Silence after which conversations of operators, and unassigned ones, are closed: 60s to 168h, above the queue's longest wait. 24h unless given." group:"kit" placeholder:"TIME"`
 	BotCloseAfter *seconds     `help:"Silence after a bot's message, after which its conversation is closed: 60s to 168h. 24h unless given." group:"kit" placeholder:"TIME"`
@@ -75,7 +76,7 @@ func (c channelSettings) body() fields {
 	redirect := fields{}
 	given(redirect, "queue_id", c.Queue)
 	given(redirect, "function_id", c.Function)
-	if len(redirect) > 0 {
+	if len(redirect) > 0 || c.NoRedirect {
 		f["redirect"] = redirect
 	}
 	given(f, "fallback_queue_id", c.FallbackQueue)
@@ -144,11 +145,17 @@ func (c channelsChange) Run(ctx context.Context, s streams) error {
 type channelsRotate struct {
 	remote
 	channelID
+
+	SaveAnyway bool `help:"Only for voximplant: also when the callback URL does not answer the check."`
 }
 
-// Run rotates a channel's token.
+// Run rotates a channel's secret.
 func (c channelsRotate) Run(ctx context.Context, s streams) error {
-	return c.print(ctx, s, http.MethodPost, c.path("/rotate"), nil)
+	body := fields{}
+	if c.SaveAnyway {
+		body["save_anyway"] = true
+	}
+	return c.print(ctx, s, http.MethodPost, c.path("/rotate"), body)
 }
 
 type channelsTest struct {

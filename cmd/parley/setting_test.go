@@ -28,6 +28,7 @@ func TestFlagsBecomeJSON(t *testing.T) {
 			`{"close_after":5400,"redirect":{"queue_id":4},"topic_set_id":0,"use_tags":false}`},
 		{[]string{"channel", "--function=12", "--fallback-queue=4", "--bot-close-after=600", "--security-salt=s:1", "--api-token=kt_1", "--save-anyway"},
 			`{"api_token":"kt_1","bot_close_after":600,"fallback_queue_id":4,"redirect":{"function_id":12},"save_anyway":true,"security_salt":"s:1"}`},
+		{[]string{"channel", "--no-redirect"}, `{"redirect":{}}`},
 		{[]string{"channel", "--single-try", "--rate=0"}, `{"delivery":{"schedule":[]},"rate_per_second":0}`},
 	} {
 		var cli struct {
