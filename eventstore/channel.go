@@ -234,7 +234,8 @@ func (r *Registry) ChangeChannel(ctx context.Context, id string, change func(*do
 	if err := change(&ch); err != nil {
 		return domain.Channel{}, err
 	}
-	ch.ID, ch.Revision, ch.CreatedAt, ch.UpdatedAt = id, kept.Revision+1, kept.CreatedAt, domain.Stamp(r.now())
+	ch.ID, ch.Account, ch.Revision, ch.CreatedAt = id, kept.Account, kept.Revision+1, kept.CreatedAt
+	ch.UpdatedAt = domain.Stamp(r.now())
 	return r.putChannel(ctx, ch)
 }
 
