@@ -139,7 +139,7 @@ func (w *Worker) startOne(e *endpoint) bool {
 		return false
 	}
 	now := w.cfg.Now()
-	if !l.tenure.mayStart(now) {
+	if !l.tenure.mayStart() {
 		from.pop()
 		l.tenure.stalled = append(l.tenure.stalled, l)
 		return true

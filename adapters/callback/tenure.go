@@ -86,7 +86,7 @@ func (t *tenure) acquire() (epoch int64, until time.Time, ok bool) {
 	waits := patience()
 	told := false
 	for t.ctx.Err() == nil {
-		asked := cfg.Now()
+		asked := time.Now()
 		epoch, rest, err := cfg.Store.Lease(t.ctx, t.partition, cfg.Owner, cfg.LeaseTTL, cfg.StealLease)
 		switch {
 		case err != nil:
@@ -142,7 +142,7 @@ func (t *tenure) hold(epoch int64, until time.Time) {
 func (t *tenure) keep(ctx context.Context, epoch int64) {
 	cfg := t.w.cfg
 	for pause(ctx.Done(), cfg.LeaseTTL/3) {
-		asked := cfg.Now()
+		asked := time.Now()
 		try, cancel := context.WithTimeout(ctx, cfg.LeaseTTL/3)
 		ours, err := cfg.Store.Renew(try, t.partition, cfg.Owner, epoch, cfg.LeaseTTL)
 		cancel()
@@ -199,8 +199,8 @@ func (t *tenure) release(epoch int64) {
 // back, for a clock that runs slower than the database's and for the way from here
 // to the wire. Calls that are in flight when a lease ends are those that can
 // be repeated.
-func (t *tenure) mayStart(now time.Time) bool {
-	return t.held && t.loaded && !t.stopping && now.Add(t.w.cfg.LeaseTTL/10).Before(t.until)
+func (t *tenure) mayStart() bool {
+	return t.held && t.loaded && !t.stopping && time.Now().Add(t.w.cfg.LeaseTTL/10).Before(t.until)
 }
 
 // prepare waits until the projection has all that the log held when the lease

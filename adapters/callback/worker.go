@@ -109,7 +109,7 @@ type Config struct {
 	Window     int           // lanes of an endpoint in memory; default 1024
 	WindowRows int           // deliveries of an endpoint in memory; default 4096
 
-	Now        func() time.Time  // default time.Now; must carry the monotonic clock
+	Now        func() time.Time  // default time.Now; must carry the monotonic clock. Leases go by the machine's, whatever it says
 	Jitter     func() float64    // from [0,1), called from many goroutines; default random
 	Transport  http.RoundTripper // default: one that checks addresses against Allow
 	Logger     *slog.Logger
