@@ -19,8 +19,9 @@ type memory struct {
 	rows   map[uuid.UUID]*domain.Delivery
 	made   map[domain.Position]domain.Delivery
 	leases map[int]memoryLease
-	away   bool   // the database cannot be reached
-	lag    func() // between reading and answering; nil = none
+	stands map[string]*domain.Episode // by stream
+	away   bool                       // the database cannot be reached
+	lag    func()                     // between reading and answering; nil = none
 }
 
 type memoryLease struct {
@@ -30,14 +31,17 @@ type memoryLease struct {
 }
 
 func newMemory() *memory {
-	return &memory{rows: map[uuid.UUID]*domain.Delivery{}, made: map[domain.Position]domain.Delivery{}, leases: map[int]memoryLease{}}
+	return &memory{
+		rows: map[uuid.UUID]*domain.Delivery{}, made: map[domain.Position]domain.Delivery{}, leases: map[int]memoryLease{},
+		stands: map[string]*domain.Episode{},
+	}
 }
 
 func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range events {
-		if d, ok := domain.DeliveryOf(r, nil, false); ok {
+		if d, ok := m.asked(r); ok {
 			if m.rows[d.ID] == nil {
 				m.rows[d.ID], m.made[r.Position] = &d, d
 			}
@@ -57,6 +61,20 @@ func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) err
 		}
 	}
 	return nil
+}
+
+// asked folds the episode of an event and tells what delivery the event asks for.
+func (m *memory) asked(r domain.Recorded) (domain.Delivery, bool) {
+	if !r.Dialect.HasEpisodes() {
+		return domain.DeliveryOf(r, nil, false)
+	}
+	e := m.stands[r.Stream()]
+	if e == nil {
+		e = &domain.Episode{}
+		m.stands[r.Stream()] = e
+	}
+	took := e.Apply(r)
+	return domain.DeliveryOf(r, e, took)
 }
 
 func (m *memory) setAway(away bool) {

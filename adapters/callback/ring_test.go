@@ -30,7 +30,7 @@ import (
 )
 
 // memoryLog is a log in memory. It may be told to fail, before or after the
-// events have landed.
+// events have landed: all of a call, or none.
 type memoryLog struct {
 	mu         sync.Mutex
 	partitions [][]domain.Recorded
@@ -49,24 +49,34 @@ func (l *memoryLog) Append(ctx context.Context, events ...domain.Event) ([]domai
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var positions []domain.Position
+	var failed error
 	for _, e := range events {
-		lands, err := true, error(nil)
-		if l.fail != nil {
-			lands, err = l.fail(e)
+		if l.fail == nil || failed != nil {
+			break
 		}
-		if lands {
-			p := l.partitionOf(e.Stream())
-			at := domain.Position{Partition: p, Offset: int64(len(l.partitions[p]))}
-			l.partitions[p] = append(l.partitions[p], domain.Recorded{Event: e, Position: at})
-			positions = append(positions, at)
-		}
-		if err != nil {
+		lands, err := l.fail(e)
+		if !lands {
 			return nil, err
 		}
+		failed = err
+	}
+	for _, e := range events {
+		positions = append(positions, l.land(e))
 	}
 	close(l.grown)
 	l.grown = make(chan struct{})
+	if failed != nil {
+		return nil, failed
+	}
 	return positions, nil
+}
+
+// land puts an event at the end. It runs under the lock.
+func (l *memoryLog) land(e domain.Event) domain.Position {
+	p := l.partitionOf(e.Stream())
+	at := domain.Position{Partition: p, Offset: int64(len(l.partitions[p]))}
+	l.partitions[p] = append(l.partitions[p], domain.Recorded{Event: e, Position: at})
+	return at
 }
 
 func (l *memoryLog) partitionOf(stream string) int {
