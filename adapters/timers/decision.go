@@ -207,16 +207,10 @@ func (k *Keeper) decided(ctx context.Context, d decision, now time.Time) {
 		k.metrics.lateness.WithLabelValues(string(d.kind)).Observe(late.Seconds())
 		attrs = append(attrs, "late_ms", late.Milliseconds())
 	}
-	message := "conversation.closed"
-	switch d.kind {
-	case kindUnassigned:
-		message = "conversation.unassigned"
-	case kindDistributed:
-		message = "conversation.distributed"
+	if d.kind == kindDistributed {
 		waited := max(0, now.Sub(s.HandlingAt))
 		k.metrics.waits.Observe(waited.Seconds())
 		attrs = append(attrs, "agent", d.agent, "waited_ms", waited.Milliseconds())
-	case kindClosed, kindBotClosed, kindDisabled:
 	}
-	k.cfg.Logger.InfoContext(ctx, message, attrs...)
+	k.cfg.Logger.InfoContext(ctx, "timers.decided", attrs...)
 }
