@@ -3,7 +3,6 @@ package domain
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -152,18 +151,20 @@ func (e *Episode) Apply(r Recorded) bool {
 	if e.heard(r) {
 		return false
 	}
-	var took bool
+	took := true
 	switch d := r.Data.(type) {
 	case MessageReceived:
-		took = e.received(r, d)
+		e.received(r, d)
 	case MessageSent:
-		took = e.sent(r, d)
+		e.sent(r, d)
 	case ConversationAssigned:
 		took = e.assigned(r, d)
 	case ConversationMarked:
 		took = e.marked(r, d)
 	case ConversationClosed:
 		took = e.closed(r, d)
+	default:
+		return false
 	}
 	if took {
 		e.hear(r)
@@ -196,7 +197,7 @@ func (e *Episode) hear(r Recorded) {
 
 // received takes in what the contact wrote: it opens an episode where none is
 // open, and stops the bot's timer.
-func (e *Episode) received(r Recorded, d MessageReceived) bool {
+func (e *Episode) received(r Recorded, d MessageReceived) {
 	e.Messages++
 	e.Inbound, e.InboundAt = r.ID, r.Time
 	if d.Profile != nil {
@@ -207,7 +208,6 @@ func (e *Episode) received(r Recorded, d MessageReceived) bool {
 	}
 	e.BotSpokeAt = nil
 	e.touch(r, d.Terms)
-	return true
 }
 
 // open begins the next episode where the channel sends it.
@@ -237,11 +237,11 @@ func (e *Episode) touch(r Recorded, terms *Terms) {
 // sent takes in what the business wrote. An operator who writes takes the
 // conversation, unless another operator has it, and opens an episode where none is open
 // (voximplant-kit.md 8.4). A bot that writes after the close opens none.
-func (e *Episode) sent(r Recorded, d MessageSent) bool {
+func (e *Episode) sent(r Recorded, d MessageSent) {
 	e.Messages++
 	bot := d.Sender != nil && d.Sender.Bot
 	if !e.Open && bot {
-		return true
+		return
 	}
 	if !e.Open {
 		e.open(r, nil)
@@ -249,14 +249,13 @@ func (e *Episode) sent(r Recorded, d MessageSent) bool {
 	if !bot && e.Handler != HandlerAgent {
 		e.handle(r, HandlerAgent)
 		if d.Sender != nil {
-			e.AgentID = strconv.FormatInt(d.Sender.Number, 10)
+			e.AgentID = d.Sender.agent(r.Account)
 		}
 	}
 	if bot && e.Handler == HandlerBot {
 		e.BotSpokeAt = &r.Time
 	}
 	e.touch(r, d.Terms)
-	return true
 }
 
 // handle changes who looks after the episode.
@@ -298,6 +297,7 @@ func (e *Episode) marked(r Recorded, d ConversationMarked) bool {
 	}
 	slices.Sort(e.Tags)
 	e.Tags = slices.Compact(e.Tags)
+	e.Tags = e.Tags[:min(len(e.Tags), MaxTags)]
 	if d.Topic != nil {
 		e.Topic = *d.Topic
 	}
@@ -307,14 +307,31 @@ func (e *Episode) marked(r Recorded, d ConversationMarked) bool {
 	return true
 }
 
-// with gives a copy that knows more.
+// with gives a copy that knows more. What goes beyond MaxMarkNames or
+// MaxMarksBytes is left out, in the order of the names: functions may name
+// something new in each reply, and all of it is kept.
 func (t Texts) with(more Texts) Texts {
 	if len(more) == 0 {
 		return t
 	}
-	all := make(Texts, len(t)+len(more))
-	maps.Copy(all, t)
-	maps.Copy(all, more)
+	all, size := make(Texts, len(t)+len(more)), 0
+	for name, text := range t {
+		all[name] = text
+		size += len(name) + len(text)
+	}
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		grown := size + len(more[name])
+		old, known := all[name]
+		if known {
+			grown -= len(old)
+		} else {
+			grown += len(name)
+		}
+		if grown > MaxMarksBytes || (!known && len(all) >= MaxMarkNames) {
+			continue
+		}
+		all[name], size = more[name], grown
+	}
 	return all
 }
 

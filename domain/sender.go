@@ -1,6 +1,9 @@
 package domain
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strconv"
+)
 
 // Sender is who speaks for the business, as the integration is told.
 type Sender struct {
@@ -20,6 +23,15 @@ func BotSender() *Sender { return &Sender{DisplayName: "Bot", Bot: true} }
 // id that it uses: its number follows from the id.
 func SenderOf(account, agent string) *Sender {
 	return &Sender{Number: stableNumber("sender", account, agent), Username: agent, DisplayName: agent}
+}
+
+// agent is the id of the agent who speaks: the number of a registered one, or
+// the id that SenderOf was given.
+func (s Sender) agent(account string) string {
+	if s.Username != "" && s.Number == SenderOf(account, s.Username).Number {
+		return s.Username
+	}
+	return strconv.FormatInt(s.Number, 10)
 }
 
 // stableNumber makes a positive number of 31 bits, which every client can hold,

@@ -105,7 +105,7 @@ type askedState struct {
 func askedOf(e *domain.Episode) askedState {
 	a := askedState{tags: arrayText(e.Tags), waitUntil: e.WaitsUntil()}
 	if e.Open && e.Handler == domain.HandlerQueue {
-		priority := int32(e.Priority) //nolint:gosec // 0 to 10
+		priority := int32(e.Priority)
 		a.queue, a.priority, a.waitingSince = &e.Queue, &priority, &e.HandlingAt
 	}
 	timer, since, after := e.Closing()
