@@ -72,10 +72,10 @@ func (w *Worker) conclude(c *call, r *result, started, now time.Time) (event dom
 	w.outcomes++
 	d := *c.lane.current // counted on, if another worker's outcome has come meanwhile
 	event = d.Attempted(r.Outcome, c.channel.Delivery, r.wait, r.more, started, now)
+	if c.lane.theirs != nil {
+		r.replies = nil
+	}
 	if entry := t.sent[d.ID]; entry != nil {
-		if entry.theirs != nil {
-			r.replies = nil
-		}
 		entry.event, entry.replies = &event, r.replies
 	}
 	return event, r.replies, true

@@ -324,6 +324,15 @@ func TestReplies_TakeEffectOnceBesideAnotherWorkers(t *testing.T) {
 				if got := r.receiver.at("c1"); !slices.Equal(got, []string{text, "closed by bot"}) {
 					t.Errorf("%s, %s: the callback was told %v; the log holds %v", when, verdict, got, r.log.types(0))
 				}
+				said := 0
+				for _, name := range r.log.types(0) {
+					if name == "message.sent" {
+						said++
+					}
+				}
+				if when == "calling" && said != 2 { // one is c2's
+					t.Errorf("%s, %s: the log holds %v", when, verdict, r.log.types(0))
+				}
 				if d := db.rows[d.ID]; d.State != domain.StateDelivered || len(r.receiver.at("c1/function")) != 1 {
 					t.Errorf("%s, %s: the delivery is %s after %d attempts", when, verdict, d.State, d.Attempts)
 				}
@@ -408,8 +417,77 @@ func TestReplies_ThatFailAreAFaultOfOurs(t *testing.T) {
 	}
 }
 
-// Ensure what the log does not take for its size is left out, and the outcome is
-// not; and that what the endpoint said goes before what was replied.
+// Ensure that an outcome which is told anew, because another worker's came first,
+// has with it what was replied, for as long as that may not be in the log: the
+// process may die before the first append lands.
+func TestReplies_GoWithAnOutcomeToldAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing(t, 1, newMemory())
+		ch := r.function("c1")
+		var theirs domain.Event
+		r.log.fail = func(e domain.Event) (bool, error) {
+			a, ok := e.Data.(domain.DeliveryAttempted)
+			if !ok || a.Attempt > 1 {
+				return true, nil
+			}
+			if theirs.Data != nil {
+				r.log.land(theirs)
+				theirs.Data = nil
+			}
+			return false, errors.New("no acknowledgement")
+		}
+		w := r.start(speaks(desk{}))
+		release := make(chan struct{})
+		r.receiver.block = func(received) <-chan struct{} { return release }
+		asked := r.ask(ch, "anna", "hello")[0]
+		episode := &domain.Episode{}
+		d, _ := domain.DeliveryOf(asked, episode, episode.Apply(asked))
+		theirs = d.Attempted(domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonTimeout}, ch.Delivery, time.Second, true, time.Now().Add(-time.Second), time.Now())
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		r.send(r.channel("c2"), "bob", "wakes up who projects")
+		time.Sleep(time.Second) //nolint:forbidigo // the time is faked
+		w.end()
+		types := r.log.types(0)
+		if len(types) < 5 || !slices.Equal(types[:5], []string{"message.received", "delivery.attempted", "message.sent", "delivery.attempted", "message.sent"}) {
+			t.Errorf("the log holds %v", types)
+		}
+	})
+}
+
+// Ensure what the endpoint said goes before what was replied, where the log does
+// not take both.
+func TestReplies_AreWorthMoreThanTheAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, 1, newMemory())
+	r.overHTTP()
+	ch := r.function("c1")
+	r.receiver.answer = func(c received) (int, http.Header) {
+		if c.channel == "c1" {
+			return http.StatusOK, nil
+		}
+		return http.StatusNotFound, nil
+	}
+	r.log.fail = func(e domain.Event) (bool, error) {
+		if a, ok := e.Data.(domain.DeliveryAttempted); ok && a.Response != "" {
+			return false, domain.Errorf(domain.CodeTooLarge, "the events are too large for the log")
+		}
+		return true, nil
+	}
+	r.start(speaks(desk{}))
+	r.ask(ch, "anna", "hello")
+	r.receiver.await(t, calls(2))
+	if got := r.receiver.at("c1"); !slices.Equal(got, []string{"re: hello"}) {
+		t.Errorf("the callback was told %v", got)
+	}
+	if told := r.log.attempts(); told[0].Detail == "" || told[0].Response != "" {
+		t.Errorf("outcomes are %+v", told)
+	}
+}
+
+// Ensure what the log does not take for its size is left out, and the outcome is not.
 func TestReplies_ThatAreTooLargeAreDropped(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 404} {

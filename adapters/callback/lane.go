@@ -30,15 +30,16 @@ type lane struct {
 	endpoint *endpoint
 
 	state   laneState
-	current *domain.Delivery   // being called
-	decided bool               // current was redriven or dropped already: its outcome has come back before its append was answered
-	rows    []*domain.Delivery // open, in order, without current; a parked one can only be the last
-	more    bool               // the database may hold rows behind these
-	reload  bool               // the database may hold rows before these: start nothing until they are fetched
-	missed  bool               // a row was left to the database since the last fetch began
-	starved bool               // the last fetch gave nothing new: wait for outcomes to come back
-	unseen  int                // its deliveries in tenure.sent
-	last    int64              // highest offset that was settled, -1 = none
+	current *domain.Delivery          // being called
+	theirs  *domain.DeliveryAttempted // another worker's outcome that was current's last, whatever ours is
+	decided bool                      // current was redriven or dropped already: its outcome has come back before its append was answered
+	rows    []*domain.Delivery        // open, in order, without current; a parked one can only be the last
+	more    bool                      // the database may hold rows behind these
+	reload  bool                      // the database may hold rows before these: start nothing until they are fetched
+	missed  bool                      // a row was left to the database since the last fetch began
+	starved bool                      // the last fetch gave nothing new: wait for outcomes to come back
+	unseen  int                       // its deliveries in tenure.sent
+	last    int64                     // highest offset that was settled, -1 = none
 	readyAt time.Time
 	queued  bool // in one of the endpoint's queues
 	wanted  bool // in tenure.wants
@@ -182,9 +183,8 @@ func (l *lane) knows(id uuid.UUID) bool {
 type sentEntry struct {
 	lane    *lane
 	attempt int
-	event   *domain.Event             // the outcome, once it is known
-	replies []domain.Event            // what lands with it, while it is not known to have
-	theirs  *domain.DeliveryAttempted // another worker's outcome that was the last, whatever ours is
+	event   *domain.Event  // the outcome, once it is known
+	replies []domain.Event // what lands with it, while it is not known to have
 }
 
 // await remembers that an attempt is made, until its outcome comes back.
@@ -216,16 +216,15 @@ func (t *tenure) returned(r domain.Recorded, e domain.DeliveryAttempted) {
 			// Of a call that another worker had in flight when its lease ended. Ours is
 			// still being made: its outcome counts on from this one.
 			entry.lane.current.Attempts, entry.attempt = e.Attempt, e.Attempt+1
-			entry.overruledBy(e)
+			t.overrule(entry.lane, e)
 		case entry.event.ID == r.ID:
 			t.unawait(e.DeliveryID)
 			t.w.advance(entry.lane)
 		default:
 			if e.Verdict != domain.Retry {
-				entry.overruledBy(e)
 				entry.replies = nil // theirs count, too
-				t.overrule(entry.lane, e)
 			}
+			t.overrule(entry.lane, e)
 			t.retell(entry, e)
 		}
 		return
@@ -249,18 +248,20 @@ func (t *tenure) returned(r domain.Recorded, e domain.DeliveryAttempted) {
 	}
 }
 
-func (s *sentEntry) overruledBy(e domain.DeliveryAttempted) {
-	if e.Verdict != domain.Retry {
-		s.theirs = &e
-	}
-}
-
-// overrule takes back what our acknowledged outcome has made of a delivery that
-// another worker's, which came first in the log, had settled.
+// overrule lets another worker's outcome, which came first in the log, hold if it
+// was the last: instead of ours when that is acknowledged, or of what ours has made
+// of the delivery already.
 func (t *tenure) overrule(l *lane, e domain.DeliveryAttempted) {
+	if e.Verdict == domain.Retry {
+		return
+	}
+	if l.current != nil && l.current.ID == e.DeliveryID {
+		l.theirs = &e
+		return
+	}
 	i := l.find(e.DeliveryID)
 	if i < 0 {
-		return // its append runs: settle sees to it
+		return // ours was the last, too
 	}
 	if l.state == laneReady {
 		l.state = laneIdle
@@ -342,8 +343,8 @@ func (t *tenure) laneOf(r domain.Recorded) *lane {
 func (t *tenure) settle(l *lane, a domain.DeliveryAttempted) {
 	d := l.current
 	l.current, l.state = nil, laneIdle
-	if entry := t.sent[d.ID]; entry != nil && entry.theirs != nil { // nil when the outcome has come back already
-		a = *entry.theirs
+	if l.theirs != nil {
+		a = *l.theirs
 	}
 	switch {
 	case a.Verdict == domain.Retry:
@@ -362,14 +363,14 @@ func (t *tenure) settle(l *lane, a domain.DeliveryAttempted) {
 	default:
 		l.last = max(l.last, d.Position.Offset)
 	}
-	l.decided = false
+	l.theirs, l.decided = nil, false
 	t.w.advance(l)
 }
 
 // giveBack puts a delivery back whose call was cut off: it counts as not made.
 func (t *tenure) giveBack(l *lane) {
 	d := l.current
-	l.current, l.state = nil, laneIdle
+	l.current, l.theirs, l.state = nil, nil, laneIdle
 	t.unawait(d.ID)
 	l.insert(d)
 	t.w.advance(l)

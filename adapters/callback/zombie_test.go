@@ -1,6 +1,9 @@
 package callback
 
 import (
+	"errors"
+	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +60,54 @@ func TestZombie_ItsOutcomeDoesNotVoidOurs(t *testing.T) {
 				t.Errorf("late %v: %d calls, want one a message", late, n)
 			}
 		})
+	}
+}
+
+// Ensure another worker's outcome holds that comes into the log just before ours
+// and was the last: there is no further call, and the lane goes on although ours
+// would have parked it.
+func TestZombie_ItsLastOutcomeOverrulesOurs(t *testing.T) {
+	t.Parallel()
+	for _, waiting := range [][]time.Duration{{time.Second, time.Second}, {time.Second}} {
+		for _, late := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				db := newMemory()
+				r := newRing(t, 1, db)
+				ch := r.channel("c1", waits(waiting...))
+				r.receiver.answer = func(c received) (int, http.Header) {
+					if c.text == "one" {
+						return http.StatusServiceUnavailable, nil
+					}
+					return http.StatusOK, nil
+				}
+				var first domain.Recorded
+				failures := 0
+				r.log.fail = func(e domain.Event) (bool, error) {
+					if a, ok := e.Data.(domain.DeliveryAttempted); ok && a.MessageID == first.ID && a.Attempt == 2 {
+						if failures == 0 {
+							d := *db.rows[a.DeliveryID]
+							r.log.land(d.Attempted(domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK}, ch.Delivery, 0, false, time.Now().Add(-time.Second), time.Now()))
+						}
+						if failures++; late && failures < 5 {
+							return false, errors.New("no acknowledgement")
+						}
+					}
+					return true, nil
+				}
+				first = r.send(ch, "anna", "one", "two")[0]
+				w := r.start()
+				time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the time is faked
+				r.send(ch, "bob", "wakes up who projects")
+				time.Sleep(20 * time.Second) //nolint:forbidigo // the time is faked
+				w.end()
+				if got := r.receiver.texts("anna"); !slices.Equal(got, []string{"one", "one", "two"}) {
+					t.Errorf("schedule %v, late %v: sent %v", waiting, late, got)
+				}
+				if d := db.rows[domain.DeliveryID(first.ID)]; d.State != domain.StateDelivered {
+					t.Errorf("schedule %v, late %v: the delivery is %s", waiting, late, d.State)
+				}
+			})
+		}
 	}
 }
 
