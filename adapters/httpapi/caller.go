@@ -21,12 +21,21 @@ type caller struct {
 	domain.Token
 }
 
-type callerKey struct{}
+// visit is one request that was let in. It belongs to the goroutine that serves it.
+type visit struct {
+	caller
+	told bool // the operation itself has answered with a problem: its status stands
+}
 
-// callerOf finds the caller that admit let in.
-func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	return c
+type visitKey struct{}
+
+// visitOf finds the visit that admit began.
+func visitOf(ctx context.Context) *visit {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		return &visit{}
+	}
+	return v
 }
 
 // admit lets a request through to its operation when its token may call it, and
@@ -59,14 +68,15 @@ func (p *platform) admit(op operation) func(huma.Context, func(huma.Context)) {
 			p.told(r.Context(), ctx.Operation().OperationID, err).write(w)
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+		v := &visit{caller: c}
+		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if op.mostBody == maxJSONBody {
 			// The body is JSON whatever the header says: curl -d says it is a form.
 			r.Header.Set("Content-Type", "application/json")
 		}
 		serve := func(w http.ResponseWriter) {
-			next(plainContext{humago.NewContext(ctx.Operation(), r, w)})
+			next(plainContext{humago.NewContext(ctx.Operation(), r, w), v})
 		}
 		if key := r.Header.Get(keyHeader); key != "" && r.Method == http.MethodPost {
 			p.once(w, r, c, key, body, serve)
@@ -128,12 +138,21 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 }
 
 // plainContext is huma's context with our statuses.
-type plainContext struct{ humaContext }
+type plainContext struct {
+	humaContext
+
+	visit *visit
+}
 
 type humaContext huma.Context
 
 // SetStatus sends the header.
-func (c plainContext) SetStatus(status int) { c.humaContext.SetStatus(plainStatus(status)) }
+func (c plainContext) SetStatus(status int) {
+	if !c.visit.told {
+		status = plainStatus(status)
+	}
+	c.humaContext.SetStatus(status)
+}
 
 // Unwrap gives the context inside.
 func (c plainContext) Unwrap() huma.Context { return c.humaContext }

@@ -3,11 +3,11 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/parley-im/parley/domain"
@@ -19,64 +19,52 @@ const tagChannels = "Channels"
 // (respond-io.md 3.1).
 const respondPath = "/custom/channel/webhook/"
 
-// deliveryInput is a delivery policy as a person writes it.
-type deliveryInput struct {
-	Schedule    *[]string `json:"schedule,omitempty" maxItems:"100" doc:"Waits between tries, such as 30s or 2h. Absent: the default (1s 5s 30s 2m 10m 30m 1h 2h, then every 4h to max_age). The empty list: a single attempt."`
-	MaxAge      string    `json:"max_age,omitempty" doc:"No try starts later than this after the first one; at most 720h. Default 72h." example:"72h"`
-	OnExhausted string    `json:"on_exhausted,omitempty" enum:"park,continue" doc:"What a used-up schedule means for later messages of the conversation: they wait until the dead letter is redriven or dropped, or go on. Default park; continue where the schedule is the empty list."`
-}
-
-// policy gives the domain's form.
-func (d *deliveryInput) policy() (domain.DeliveryPolicy, error) {
-	if d == nil {
-		return domain.DeliveryPolicy{}, nil
-	}
-	text, err := json.Marshal(d)
-	if err != nil {
-		return domain.DeliveryPolicy{}, fmt.Errorf("read delivery policy: %w", err)
-	}
-	var p domain.DeliveryPolicy
-	if err := json.Unmarshal(text, &p); err != nil {
-		return domain.DeliveryPolicy{}, err
-	}
-	return p, nil
-}
-
 // channelInput is a channel to be made.
 type channelInput struct {
-	Dialect       string         `json:"dialect" enum:"respondio,ismessenger,voximplant,channelx" doc:"The protocol that the integration speaks. voximplant and channelx are not available in this version."`
+	ID            string         `json:"id,omitempty" maxLength:"64" doc:"voximplant: a channel UUID to bring along. Absent: a random one."`
+	UUID          string         `json:"channel_uuid,omitempty" maxLength:"64" doc:"The same as id."`
+	Dialect       string         `json:"dialect" enum:"respondio,ismessenger,voximplant,channelx" doc:"The protocol that the integration speaks. channelx is not available in this version."`
 	Name          string         `json:"name" minLength:"1" maxLength:"255" doc:"For people." example:"Shop app"`
-	CallbackURL   string         `json:"callback_url,omitempty" maxLength:"2000" doc:"The integration's API Base URL: replies are posted to <callback_url>/message. Absolute http or https. Required." example:"https://integration.example.com/parley"`
-	IDType        string         `json:"id_type,omitempty" enum:"phone,custom" doc:"What a contact reference of the channel is. Required."`
+	CallbackURL   string         `json:"callback_url,omitempty" maxLength:"2000" doc:"Where replies are posted: for respondio and ismessenger the integration's API Base URL, to which /message is added; for voximplant the callback URL as it is. Absolute http or https. Required." example:"https://integration.example.com/parley"`
+	IDType        string         `json:"id_type,omitempty" enum:"phone,custom" doc:"respondio, ismessenger: what a contact reference of the channel is. Required there."`
 	Delivery      *deliveryInput `json:"delivery,omitempty" doc:"How callbacks are repeated."`
-	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit. Default 20."`
+	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit. Default 20; no limit for voximplant."`
+	KitInput
 }
 
 // channelChangeInput holds the settings to be changed; what is absent stays.
 type channelChangeInput struct {
 	Name          *string        `json:"name,omitempty" minLength:"1" maxLength:"255" doc:"For people."`
-	CallbackURL   *string        `json:"callback_url,omitempty" maxLength:"2000" doc:"The integration's API Base URL."`
+	CallbackURL   *string        `json:"callback_url,omitempty" maxLength:"2000" doc:"Where replies are posted."`
 	IDType        *string        `json:"id_type,omitempty" enum:"phone,custom" doc:"Can be changed only as long as the channel has no contact; 409 after that."`
 	Delivery      *deliveryInput `json:"delivery,omitempty" doc:"Replaces the whole delivery policy; {} goes back to the default."`
 	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit."`
-}
-
-// deliveryPolicyView is a delivery policy; what is absent is the default.
-type deliveryPolicyView struct {
-	Schedule    *[]string `json:"schedule,omitempty" doc:"Waits between tries; absent is the default, the empty list a single attempt."`
-	MaxAge      string    `json:"max_age,omitempty" doc:"Absent is 72h."`
-	OnExhausted string    `json:"on_exhausted" enum:"park,continue"`
+	KitInput
 }
 
 // channelView is a channel as the API shows it.
 type channelView struct {
 	ID            string             `json:"id" doc:"The channelId on the wire." example:"620418000017"`
-	Dialect       domain.Dialect     `json:"dialect"`
+	UUID          string             `json:"channel_uuid,omitempty" doc:"voximplant: the id."`
+	Dialect       domain.Dialect     `json:"dialect" enum:"respondio,ismessenger,voximplant"`
 	Name          string             `json:"name"`
 	CallbackURL   string             `json:"callback_url"`
-	IDType        domain.IDType      `json:"id_type"`
+	IDType        domain.IDType      `json:"id_type,omitempty" enum:"phone,custom" doc:"respondio, ismessenger."`
 	WebhookURL    string             `json:"webhook_url" doc:"Where the integration posts."`
-	APIToken      string             `json:"api_token,omitempty" doc:"The bearer token of both directions. Only for tokens of role admin, and not in lists."`
+	APIToken      string             `json:"api_token,omitempty" doc:"respondio, ismessenger: the bearer token of both directions. voximplant: the value of the API token that the channel has picked. Only for tokens of role admin, and not in lists."`
+	APITokenID    string             `json:"api_token_id,omitempty" doc:"voximplant: the API token that the channel has picked."`
+	SecuritySalt  string             `json:"security_salt,omitempty" doc:"voximplant: signs the callbacks, with the API token. Only for tokens of role admin, and not in lists."`
+	AccountName   string             `json:"account_name,omitempty" doc:"voximplant: what integrations send as domain."`
+	Redirect      *redirectView      `json:"redirect,omitempty" doc:"voximplant: where new conversations go; absent: they are unassigned."`
+	FallbackQueue int64              `json:"fallback_queue_id,omitempty" doc:"voximplant: where a conversation goes whose function fails; absent: it stays."`
+	CloseAfter    int64              `json:"close_after,omitempty" doc:"voximplant: closing time of operator and unassigned conversations, in seconds."`
+	BotCloseAfter int64              `json:"bot_close_after,omitempty" doc:"voximplant: closing time of bot conversations, in seconds."`
+	UseTags       *bool              `json:"use_tags,omitempty" doc:"voximplant."`
+	TopicSet      int64              `json:"topic_set_id,omitempty" doc:"voximplant; absent: none."`
+	Skills        []skillLevelView   `json:"skills,omitempty" nullable:"false" doc:"voximplant: wanted of who takes its conversations."`
+	SkipTLSVerify *bool              `json:"skip_tls_verify,omitempty" doc:"voximplant: any certificate of the callback is taken."`
+	Disabled      *bool              `json:"disabled,omitempty" doc:"voximplant: nobody is let in, and open conversations are closed."`
+	Warnings      []string           `json:"warnings,omitempty" nullable:"false" doc:"What is wrong with the channel as it stands, for people. Only where one channel is read."`
 	Delivery      deliveryPolicyView `json:"delivery"`
 	RatePerSecond int                `json:"rate_per_second"`
 	Revision      int                `json:"revision" doc:"Counts changes, from 1."`
@@ -85,32 +73,22 @@ type channelView struct {
 }
 
 func (p *platform) showChannel(ch domain.Channel) channelView {
-	policy := deliveryPolicyView{OnExhausted: domain.OnExhaustedContinue}
-	if ch.Delivery.ParksExhausted() {
-		policy.OnExhausted = domain.OnExhaustedPark
-	}
-	if ch.Delivery.Schedule != nil {
-		waits := make([]string, len(ch.Delivery.Schedule))
-		for i, w := range ch.Delivery.Schedule {
-			waits[i] = w.String()
-		}
-		policy.Schedule = &waits
-	}
-	if ch.Delivery.MaxAge != 0 {
-		policy.MaxAge = ch.Delivery.MaxAge.String()
-	}
-	return channelView{
+	v := channelView{
 		ID: ch.ID, Dialect: ch.Dialect, Name: ch.Name, CallbackURL: ch.CallbackURL, IDType: ch.IDType,
-		WebhookURL: p.PublicURL + respondPath, Delivery: policy, RatePerSecond: ch.RatePerSecond,
+		WebhookURL: p.PublicURL + respondPath, Delivery: showPolicy(ch.Delivery), RatePerSecond: ch.RatePerSecond,
 		Revision: ch.Revision, CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt,
 	}
+	if ch.Dialect.HasEpisodes() {
+		v.kit(p.PublicURL, ch)
+	}
+	return v
 }
 
-// showSecret is showChannel for those who may see the token.
+// showSecret is showChannel for those who may see the secrets.
 func (p *platform) showSecret(c caller, ch domain.Channel) channelView {
 	v := p.showChannel(ch)
 	if c.Role.Allows(domain.RoleAdmin) {
-		v.APIToken = ch.Credentials.APIToken
+		v.APIToken, v.SecuritySalt = ch.Credentials.APIToken, ch.Credentials.Salt
 	}
 	return v
 }
@@ -142,7 +120,8 @@ func (p *platform) channelRoutes() {
 	handle(p, operation{
 		id: "create-channel", method: http.MethodPost, path: "/v1/channels", tag: tagChannels, need: domain.RoleAdmin,
 		summary: "Create a channel", status: http.StatusCreated,
-		description: "The answer shows the channel's api_token. The channel works on the very next request.",
+		description: "The answer shows the channel's secrets. The channel works on the very next request. " +
+			"The callback of a voximplant channel is checked first: unless it answers with 2xx the channel is not made and the answer is 422, with the status or the cause. " + kitCheck,
 	}, p.createChannel)
 	handle(p, operation{
 		id: "list-channels", method: http.MethodGet, path: "/v1/channels", tag: tagChannels, need: domain.RoleReader,
@@ -154,7 +133,8 @@ func (p *platform) channelRoutes() {
 	}, p.getChannel)
 	handle(p, operation{
 		id: "change-channel", method: http.MethodPatch, path: "/v1/channels/{id}", tag: tagChannels, need: domain.RoleAdmin,
-		summary: "Change a channel", problems: []int{http.StatusConflict},
+		summary:     "Change a channel",
+		description: "A new callback_url, security_salt or API token of a voximplant channel is checked first: unless the callback answers with 2xx nothing is changed and the answer is 422. " + kitCheck,
 	}, p.changeChannel)
 	handle(p, operation{
 		id: "delete-channel", method: http.MethodDelete, path: "/v1/channels/{id}", tag: tagChannels, need: domain.RoleAdmin,
@@ -163,7 +143,9 @@ func (p *platform) channelRoutes() {
 	}, p.deleteChannel)
 	handle(p, operation{
 		id: "rotate-channel-token", method: http.MethodPost, path: "/v1/channels/{id}/rotate", tag: tagChannels, need: domain.RoleAdmin,
-		summary: "Give a channel a new API token", description: "The old token stops working at once, in both directions.",
+		summary: "Give a channel a new secret",
+		description: "respondio, ismessenger: a new API token; the old one stops working at once, in both directions. " +
+			"voximplant: a new security salt, with which callbacks are signed from then on; it is checked first. " + kitCheck,
 	}, p.rotateChannel)
 	handle(p, operation{
 		id: "test-channel", method: http.MethodPost, path: "/v1/channels/{id}/test", tag: tagChannels, need: domain.RoleAdmin,
@@ -177,33 +159,54 @@ func (p *platform) createChannel(ctx context.Context, c caller, in *struct {
 },
 ) (*channelOutput, error) {
 	b := in.Body
-	switch domain.Dialect(b.Dialect) {
-	case domain.DialectRespondIO, domain.DialectISMessenger:
-	default:
-		return nil, domain.Invalid("dialect", "%s is not available in this version; there are respondio and ismessenger", b.Dialect)
+	dialect := domain.Dialect(b.Dialect)
+	if !slices.Contains(domain.Dialects, dialect) {
+		return nil, domain.Invalid("dialect", "%s is not available in this version; there are respondio, ismessenger and voximplant", b.Dialect)
 	}
 	policy, err := b.Delivery.policy()
 	if err != nil {
 		return nil, err
 	}
 	ch := domain.Channel{
-		Account: c.Account, Dialect: domain.Dialect(b.Dialect), Name: b.Name, CallbackURL: b.CallbackURL,
-		IDType: domain.IDType(b.IDType), Delivery: policy, RatePerSecond: domain.DefaultRatePerSecond,
+		Account: c.Account, Dialect: dialect, Name: b.Name, CallbackURL: b.CallbackURL,
+		IDType: domain.IDType(b.IDType), Delivery: policy,
 	}
-	if b.RatePerSecond != nil {
-		ch.RatePerSecond = *b.RatePerSecond
+	if !dialect.HasEpisodes() {
+		ch.RatePerSecond = domain.DefaultRatePerSecond
 	}
-	if err := ch.Validate(); err != nil {
-		return nil, err
+	set(&ch.RatePerSecond, b.RatePerSecond)
+	var made domain.Channel
+	if dialect.HasEpisodes() {
+		made, err = p.createKit(ctx, c, ch, b, in.Key)
+	} else {
+		made, err = p.createRespond(ctx, c, ch, b, in.Key)
 	}
-	if ch.Credentials.APIToken, err = domain.NewSecret(p.Random); err != nil {
-		return nil, err
-	}
-	made, err := p.placeChannel(ctx, c, ch, in.Key)
 	if err != nil {
 		return nil, err
 	}
 	return &channelOutput{Location: "/v1/channels/" + made.ID, Body: p.showSecret(c, made)}, nil
+}
+
+// createRespond makes a channel of dialect respondio or ismessenger.
+func (p *platform) createRespond(ctx context.Context, c caller, ch domain.Channel, b channelInput, key string) (domain.Channel, error) {
+	field := b.given()
+	switch {
+	case b.ID != "":
+		field = "id"
+	case b.UUID != "":
+		field = "channel_uuid"
+	}
+	if field != "" {
+		return domain.Channel{}, onlyKit(field, ch.Dialect)
+	}
+	if err := ch.Validate(); err != nil {
+		return domain.Channel{}, err
+	}
+	var err error
+	if ch.Credentials.APIToken, err = domain.NewSecret(p.Random); err != nil {
+		return domain.Channel{}, err
+	}
+	return p.placeChannel(ctx, c, ch, key)
 }
 
 // placeChannel gives the channel an id that nothing has. Under an idempotency
@@ -245,12 +248,14 @@ func (p *platform) listChannels(_ context.Context, c caller, in *PageParams) (*s
 	return &struct{ Body list[channelView] }{Body: listOf(part, next, p.showChannel)}, nil
 }
 
-func (p *platform) getChannel(_ context.Context, c caller, in *ChannelPath) (*plainChannelOutput, error) {
+func (p *platform) getChannel(ctx context.Context, c caller, in *ChannelPath) (*plainChannelOutput, error) {
 	ch, err := p.channelOf(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &plainChannelOutput{Body: p.showSecret(c, ch)}, nil
+	v := p.showSecret(c, ch)
+	v.Warnings = p.warnings(ctx, ch)
+	return &plainChannelOutput{Body: v}, nil
 }
 
 func (p *platform) changeChannel(ctx context.Context, c caller, in *struct {
@@ -268,32 +273,45 @@ func (p *platform) changeChannel(ctx context.Context, c caller, in *struct {
 			return nil, err
 		}
 	}
-	policy, err := b.Delivery.policy()
+	apply, err := b.apply()
 	if err != nil {
 		return nil, err
 	}
-	changed, err := p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
-		if b.Name != nil {
-			ch.Name = *b.Name
+	var changed domain.Channel
+	if ch.Dialect.HasEpisodes() {
+		changed, err = p.changeKit(ctx, c, ch, b, apply)
+	} else {
+		if field := b.given(); field != "" {
+			return nil, onlyKit(field, ch.Dialect)
 		}
-		if b.CallbackURL != nil {
-			ch.CallbackURL = *b.CallbackURL
-		}
-		if b.IDType != nil {
-			ch.IDType = domain.IDType(*b.IDType)
-		}
-		if b.Delivery != nil {
-			ch.Delivery = policy
-		}
-		if b.RatePerSecond != nil {
-			ch.RatePerSecond = *b.RatePerSecond
-		}
-		return ch.Validate()
-	})
+		changed, err = p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
+			apply(ch)
+			return ch.Validate()
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &plainChannelOutput{Body: p.showSecret(c, changed)}, nil
+}
+
+// apply gives what changes the settings that channels of all dialects have.
+func (in channelChangeInput) apply() (func(*domain.Channel), error) {
+	policy, err := in.Delivery.policy()
+	if err != nil {
+		return nil, err
+	}
+	return func(ch *domain.Channel) {
+		set(&ch.Name, in.Name)
+		set(&ch.CallbackURL, in.CallbackURL)
+		if in.IDType != nil {
+			ch.IDType = domain.IDType(*in.IDType)
+		}
+		if in.Delivery != nil {
+			ch.Delivery = policy
+		}
+		set(&ch.RatePerSecond, in.RatePerSecond)
+	}, nil
 }
 
 // withoutContacts makes sure that a channel has no contact: the ID type may be
@@ -320,58 +338,44 @@ func (p *platform) deleteChannel(ctx context.Context, c caller, in *ChannelPath)
 	return nil, p.Channels.DeleteChannel(ctx, ch.ID)
 }
 
+// rotateInput says how a secret is replaced.
+type rotateInput struct {
+	SaveAnyway bool `json:"save_anyway,omitempty" doc:"voximplant: also when the callback does not pass the check."`
+}
+
 func (p *platform) rotateChannel(ctx context.Context, c caller, in *struct {
 	ChannelPath
 	KeyParam
+	Body *rotateInput
 },
 ) (*plainChannelOutput, error) {
 	ch, err := p.channelOf(c, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	token, err := domain.NewSecret(p.Random)
-	if err != nil {
-		return nil, err
+	anyway := in.Body != nil && in.Body.SaveAnyway
+	var changed domain.Channel
+	switch {
+	case ch.Dialect.HasEpisodes():
+		changed, err = p.rotateKit(ctx, ch, anyway)
+	case anyway:
+		err = onlyKit("save_anyway", ch.Dialect)
+	default:
+		changed, err = p.rotateRespond(ctx, ch)
 	}
-	changed, err := p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
-		ch.Credentials.APIToken = token
-		return nil
-	})
 	if err != nil {
 		return nil, err
 	}
 	return &plainChannelOutput{Body: p.showSecret(c, changed)}, nil
 }
 
-// testView is what a test call came to.
-type testView struct {
-	Delivered  bool           `json:"delivered" doc:"Whether the callback took the message."`
-	Verdict    domain.Verdict `json:"verdict" enum:"delivered,retry,refused" doc:"What the answer would mean for a real message."`
-	Reason     domain.Reason  `json:"reason"`
-	HTTPStatus int            `json:"http_status,omitempty"`
-	Detail     string         `json:"detail,omitempty" doc:"For people."`
-	ExternalID string         `json:"external_id,omitempty" doc:"The id that the integration gave the message."`
-	Response   string         `json:"response,omitempty" doc:"The beginning of the answer's body."`
-}
-
-// maxTestResponse is how much of an answer a test shows, in characters.
-const maxTestResponse = 4096
-
-func (p *platform) testChannel(ctx context.Context, c caller, in *struct {
-	ChannelPath
-	KeyParam
-},
-) (*struct{ Body testView }, error) {
-	ch, err := p.channelOf(c, in.ID)
+func (p *platform) rotateRespond(ctx context.Context, ch domain.Channel) (domain.Channel, error) {
+	token, err := domain.NewSecret(p.Random)
 	if err != nil {
-		return nil, err
+		return domain.Channel{}, err
 	}
-	o, err := p.Prober.Probe(ctx, ch)
-	if err != nil {
-		return nil, fmt.Errorf("test the channel: %w", err)
-	}
-	return &struct{ Body testView }{Body: testView{
-		Delivered: o.Verdict == domain.Delivered, Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus,
-		Detail: o.Detail, ExternalID: o.ExternalID, Response: domain.Cut(string(o.Response), maxTestResponse),
-	}}, nil
+	return p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
+		ch.Credentials.APIToken = token
+		return nil
+	})
 }

@@ -15,8 +15,10 @@ const tagConversations = "Conversations"
 
 // handlerView is who looks after a conversation.
 type handlerView struct {
-	Type    domain.Handler `json:"type" enum:"unassigned,bot,agent"`
-	AgentID string         `json:"agent_id,omitempty"`
+	Type     domain.Handler `json:"type" enum:"unassigned,queue,bot,agent"`
+	AgentID  string         `json:"agent_id,omitempty" doc:"The number of a registered agent, or any other text of the contact centre's."`
+	Queue    int64          `json:"queue_id,omitempty" doc:"The queue that the conversation waits in."`
+	Function int64          `json:"function_id,omitempty" doc:"The function that answers."`
 }
 
 // lastMessageView is what a list shows of the newest message.
@@ -40,12 +42,13 @@ type conversationView struct {
 	LastMessage  *lastMessageView          `json:"last_message,omitempty"`
 	OpenedAt     time.Time                 `json:"opened_at" doc:"When the current episode began."`
 	ClosedAt     *time.Time                `json:"closed_at"`
-	CloseReason  domain.CloseReason        `json:"close_reason,omitempty"`
+	CloseReason  domain.CloseReason        `json:"close_reason,omitempty" enum:"agent,bot,timeout,unknown"`
+	Request      *requestView              `json:"request,omitempty" doc:"The current or last episode, in dialects that look after them: voximplant."`
 	CreatedAt    time.Time                 `json:"created_at"`
 	UpdatedAt    time.Time                 `json:"updated_at"`
 }
 
-func showConversation(c domain.Conversation) conversationView {
+func (p *platform) showConversation(c domain.Conversation) conversationView {
 	v := conversationView{
 		ID: c.ID, ChannelID: c.Channel, ContactID: c.ContactID, ContactRef: c.ContactRef, Status: c.Status, Episode: c.Episode,
 		Handler: handlerView{Type: c.Handler, AgentID: c.AgentID}, MessageCount: c.Messages,
@@ -53,6 +56,17 @@ func showConversation(c domain.Conversation) conversationView {
 	}
 	if c.LastMessage != uuid.Nil {
 		v.LastMessage = &lastMessageView{ID: c.LastMessage, Text: c.LastText, CreatedAt: c.LastMessageAt}
+	}
+	if e := c.State; e != nil && e.Number > 0 { // else a bot has written to somebody who never did
+		ch, _ := p.Channels.Channel(c.Channel)
+		v.Request = showRequest(e, ch.Desk)
+		switch e.Handler {
+		case domain.HandlerQueue:
+			v.Handler.Queue = e.Queue
+		case domain.HandlerBot:
+			v.Handler.Function = e.Function
+		case domain.HandlerAgent, domain.HandlerUnassigned:
+		}
 	}
 	return v
 }
@@ -107,24 +121,21 @@ func (p *platform) conversationRoutes() {
 		id: "get-conversation", method: http.MethodGet, path: "/v1/conversations/{id}", tag: tagConversations, need: domain.RoleReader,
 		summary: "Read a conversation", description: "With its contact.",
 	}, p.getConversation)
-	handle(p, operation{
-		id: "close-conversation", method: http.MethodPost, path: "/v1/conversations/{id}/close", tag: tagConversations, need: domain.RoleAgent,
-		summary: "Close a conversation", status: http.StatusAccepted,
-		description: "Closes it as it is now: a message that comes in before the close is in the log keeps it open. " +
-			"A message after the close opens the next episode. 409 when it is closed already.",
-	}, p.closeConversation)
-	handle(p, operation{
-		id: "assign-conversation", method: http.MethodPost, path: "/v1/conversations/{id}/assign", tag: tagConversations, need: domain.RoleAgent,
-		summary: "Say who looks after a conversation", status: http.StatusAccepted,
-	}, p.assignConversation)
+	p.assignRoutes()
+	p.closeRoutes()
+	p.markRoutes()
 }
 
 func (p *platform) listConversations(ctx context.Context, c caller, in *struct {
 	ReadParams
 	PageParams
 	Channel string `query:"channel" maxLength:"64" doc:"Only conversations of this channel."`
-	Contact string `query:"contact" maxLength:"64" doc:"Only conversations of this contact: its id, or the reference that the integration uses."`
+	Contact string `query:"contact" maxLength:"255" doc:"Only conversations of this contact: its id, or the reference that the integration uses."`
 	Status  string `query:"status" enum:"open,closed" doc:"Only conversations that are open, or closed."`
+	Handler string `query:"handler" enum:"unassigned,queue,bot,agent" doc:"Only conversations that nobody, a queue, a bot or an agent has."`
+	Agent   string `query:"agent" maxLength:"255" doc:"Only conversations of this agent: the id or username of a registered one, or any other text of the contact centre's."`
+	Queue   int64  `query:"queue" minimum:"1" doc:"Only conversations that wait in this queue."`
+	Tag     int64  `query:"tag" minimum:"1" doc:"Only conversations that have this tag."`
 	Search  string `query:"q" maxLength:"200" doc:"Part of the contact's name or reference or of the last message, without regard to case."`
 },
 ) (*listOutput[conversationView], error) {
@@ -132,14 +143,22 @@ func (p *platform) listConversations(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	part, next, err := p.Reads.Conversations(ctx, domain.ConversationFilter{
-		Account: c.Account, Channel: in.Channel, Contact: unspaced(in.Contact),
-		Status: domain.ConversationStatus(in.Status), Search: strings.TrimSpace(in.Search),
-	}, in.page())
+	f := domain.ConversationFilter{
+		Account: c.Account, Channel: in.Channel, Contact: in.Contact, Status: domain.ConversationStatus(in.Status),
+		Handler: domain.Handler(in.Handler), Agent: in.Agent, Queue: in.Queue, Tag: in.Tag, Search: strings.TrimSpace(in.Search),
+	}
+	if a, ok := p.agentNamed(c.Account, in.Agent); ok && in.Agent != "" {
+		f.Agent = a.ID()
+	}
+	part, next, err := p.Reads.Conversations(ctx, f, in.page())
+	if plain := unspaced(in.Contact); err == nil && len(part) == 0 && plain != in.Contact {
+		f.Contact = plain
+		part, next, err = p.Reads.Conversations(ctx, f, in.page())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &listOutput[conversationView]{ReadHeaders: headers, Body: listOf(part, next, showConversation)}, nil
+	return &listOutput[conversationView]{ReadHeaders: headers, Body: listOf(part, next, p.showConversation)}, nil
 }
 
 func (p *platform) getConversation(ctx context.Context, c caller, in *struct {
@@ -170,7 +189,7 @@ func (p *platform) getConversation(ctx context.Context, c caller, in *struct {
 }
 
 // unspaced undoes what form encoding makes of a plus sign that was not escaped,
-// as in ?contact=+15550100. No contact reference holds a space.
+// as in ?contact=+15550100. Only references of voximplant channels may hold a space.
 func unspaced(ref string) string { return strings.ReplaceAll(ref, " ", "+") }
 
 // readConversation reads a conversation with its contact.
@@ -179,7 +198,7 @@ func (p *platform) readConversation(ctx context.Context, c caller, id uuid.UUID)
 	if err != nil {
 		return conversationView{}, err
 	}
-	v := showConversation(conversation)
+	v := p.showConversation(conversation)
 	contact, err := p.Reads.Contact(ctx, c.Account, conversation.ContactID)
 	switch {
 	case err == nil:
@@ -203,50 +222,7 @@ func (p *platform) decide(ctx context.Context, c caller, before domain.Conversat
 		thread := domain.NewThread()
 		thread.Conversations[before.ID] = &before
 		thread.Apply(domain.Recorded{Event: e})
-		v = showConversation(before)
+		v = p.showConversation(before)
 	}
 	return &changedConversation{AppendHeaders: appended(positions), Body: v}, nil
-}
-
-func (p *platform) closeConversation(ctx context.Context, c caller, in *struct {
-	ConversationPath
-	KeyParam
-},
-) (*changedConversation, error) {
-	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
-	if err != nil {
-		return nil, err
-	}
-	e, err := conversation.Close(ch, domain.Closing{By: c.Name}, p.Now())
-	if err != nil {
-		return nil, err
-	}
-	return p.decide(ctx, c, conversation, e)
-}
-
-// assignInput says who looks after a conversation from now on.
-type assignInput struct {
-	To      string `json:"to" enum:"agent,bot,unassigned"`
-	AgentID string `json:"agent_id,omitempty" maxLength:"255" doc:"Needed for an agent, and only for one."`
-}
-
-func (p *platform) assignConversation(ctx context.Context, c caller, in *struct {
-	ConversationPath
-	KeyParam
-	Body assignInput
-},
-) (*changedConversation, error) {
-	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
-	if err != nil {
-		return nil, err
-	}
-	id, err := p.eventID(in.Key, "assign", c.Account, conversation.ID.String())
-	if err != nil {
-		return nil, err
-	}
-	e, err := conversation.Assign(ch, id, domain.Assignment{To: domain.Handler(in.Body.To), AgentID: in.Body.AgentID}, c.Name, p.Now())
-	if err != nil {
-		return nil, err
-	}
-	return p.decide(ctx, c, conversation, e)
 }

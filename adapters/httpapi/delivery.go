@@ -17,7 +17,11 @@ type deliveryView struct {
 	ID             uuid.UUID            `json:"id" format:"uuid"`
 	ChannelID      string               `json:"channel_id"`
 	ConversationID uuid.UUID            `json:"conversation_id" format:"uuid"`
-	MessageID      uuid.UUID            `json:"message_id" format:"uuid"`
+	Kind           domain.DeliveryKind  `json:"kind" enum:"message,close,function" doc:"What it tells: a message or a close to the channel's callback, or what the contact wrote to a function."`
+	Target         string               `json:"target" doc:"The endpoint that it goes to: the channel, or <channel>#<function>."`
+	Function       int64                `json:"function_id,omitempty" doc:"The function that it goes to."`
+	MessageID      uuid.UUID            `json:"message_id,omitzero" format:"uuid" doc:"The message that it brings; absent for a close."`
+	CloseReason    domain.CloseReason   `json:"close_reason,omitempty" enum:"agent,bot,timeout,unknown" doc:"Of a close."`
 	ContactRef     string               `json:"contact_ref"`
 	State          domain.DeliveryState `json:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"dead is a dead letter: it can be redriven or dropped."`
 	Parked         bool                 `json:"parked" doc:"Later messages of the conversation wait behind this dead letter."`
@@ -28,7 +32,7 @@ type deliveryView struct {
 	FirstTriedAt   *time.Time           `json:"first_tried_at" doc:"Since it was made or last redriven."`
 	NextAttemptAt  *time.Time           `json:"next_attempt_at"`
 	SettledAt      *time.Time           `json:"settled_at" doc:"When it was delivered or became a dead letter."`
-	Position       string               `json:"position" doc:"Of the message in the log: partition:offset."`
+	Position       string               `json:"position" doc:"Of the outbound event in the log: partition:offset."`
 	Attempts       []attemptView        `json:"attempts,omitempty" nullable:"false" doc:"Oldest first; only where one delivery is read."`
 }
 
@@ -45,8 +49,13 @@ type attemptView struct {
 }
 
 func showDelivery(d domain.Delivery) deliveryView {
+	message := d.MessageID
+	if d.Kind == domain.DeliverFunction {
+		message = d.Subject.Inbound
+	}
 	return deliveryView{
-		ID: d.ID, ChannelID: d.Channel, ConversationID: d.Conversation, MessageID: d.MessageID, ContactRef: d.ContactRef,
+		Kind: d.Kind, Target: d.Target(), Function: d.Subject.Function, CloseReason: d.Subject.Reason,
+		ID: d.ID, ChannelID: d.Channel, ConversationID: d.Conversation, MessageID: message, ContactRef: d.ContactRef,
 		State: d.State, Parked: d.Parked, AttemptCount: d.Attempts, LastReason: d.LastReason, LastDetail: d.LastDetail,
 		CreatedAt: d.CreatedAt, FirstTriedAt: d.FirstTriedAt, NextAttemptAt: d.NextAttemptAt, SettledAt: d.SettledAt,
 		Position: formatPosition(d.Position),
@@ -92,6 +101,7 @@ func (p *platform) listDeliveries(ctx context.Context, c caller, in *struct {
 	PageParams
 	State   string `query:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"Only deliveries in this state."`
 	Channel string `query:"channel" maxLength:"64" doc:"Only deliveries of this channel."`
+	Kind    string `query:"kind" enum:"message,close,function" doc:"Only deliveries of this kind."`
 },
 ) (*listOutput[deliveryView], error) {
 	headers, err := p.await(ctx, projectionDeliveries, in.ReadParams)
@@ -99,7 +109,7 @@ func (p *platform) listDeliveries(ctx context.Context, c caller, in *struct {
 		return nil, err
 	}
 	part, next, err := p.Deliveries.Deliveries(ctx, domain.DeliveryFilter{
-		Account: c.Account, Channel: in.Channel, State: domain.DeliveryState(in.State),
+		Account: c.Account, Channel: in.Channel, State: domain.DeliveryState(in.State), Kind: domain.DeliveryKind(in.Kind),
 	}, in.page())
 	if err != nil {
 		return nil, err

@@ -163,7 +163,10 @@ func (d openAPIDoc) view() docsView {
 		v.Server = d.Servers[0].URL
 	}
 	groups := map[string]*docsGroup{}
-	order := []string{tagChannels, tagConversations, tagMessages, tagContacts, tagDeliveries, tagFiles, tagEvents, tagTokens}
+	order := []string{
+		tagChannels, tagConversations, tagMessages, tagContacts, tagDeliveries, tagFiles, tagEvents,
+		tagQueues, tagFunctions, tagAgents, tagSkills, tagTags, tagTopicSets, tagAPITokens, tagTokens, tagAccounts, tagKeys,
+	}
 	for _, path := range sortedKeys(d.Paths) {
 		for _, method := range []string{"get", "post", "patch", "delete"} {
 			op, ok := d.Paths[path][method]

@@ -29,7 +29,7 @@ type eventsInput struct {
 	To      string `query:"to" maxLength:"64" doc:"Up to this, exclusive: a time, a date (00:00 UTC) or a position. Absent: the log's end as of the request." example:"2026-04-01"`
 	Channel string `query:"channel" maxLength:"64" doc:"Only events of this channel."`
 	Type    string `query:"type" maxLength:"100" doc:"Only events of this stored name, or of names that begin with it up to a dot." example:"message.received.v1"`
-	Stream  string `query:"stream" maxLength:"300" doc:"Only events of this stream: <channel id>/<contact reference>."`
+	Stream  string `query:"stream" maxLength:"400" doc:"Only events of this stream: <channel id>/<contact reference>."`
 }
 
 type eventsOutput struct {
@@ -52,7 +52,11 @@ func (p *platform) eventRoutes() {
 
 // exportEvents checks the request and gives the function that streams.
 func (p *platform) exportEvents(_ context.Context, c caller, in *eventsInput) (*eventsOutput, error) {
-	f := domain.EventFilter{Account: c.Account, Channel: in.Channel, Stream: unspaced(in.Stream), Type: in.Type}
+	f := domain.EventFilter{Account: c.Account, Channel: in.Channel, Stream: in.Stream, Type: in.Type}
+	channel, _, _ := domain.SplitStream(in.Stream)
+	if ch, ok := p.Channels.Channel(channel); !ok || !ch.Dialect.HasEpisodes() {
+		f.Stream = unspaced(in.Stream)
+	}
 	var err error
 	if f.From, f.FromPosition, err = parsePoint("from", in.From); err != nil {
 		return nil, err

@@ -62,5 +62,5 @@ const ageKeyWidth = 13
 
 // ageKey orders things by age, and by id within a millisecond.
 func ageKey(created time.Time, id string) string {
-	return fmt.Sprintf("%0*x-%s", ageKeyWidth, created.UnixMilli(), id)
+	return fmt.Sprintf("%0*x-%s", ageKeyWidth, max(0, created.UnixMilli()), id) // of no time at all: the oldest
 }

@@ -13,67 +13,6 @@ import (
 
 const tagMessages = "Messages"
 
-// attachmentInput is a file by reference. The names of respond-io.md 3.3 and
-// their forms with underscores both count; the former win.
-type attachmentInput struct {
-	Type          string `json:"type" enum:"image,video,audio,file"`
-	URL           string `json:"url" doc:"Absolute http or https, at most 2,000 characters. The integration fetches it." example:"https://cdn.example.com/receipt.png"`
-	MimeType      string `json:"mimeType,omitempty" example:"image/png"`
-	MimeTypeAlias string `json:"mime_type,omitempty" doc:"The same as mimeType."`
-	FileName      string `json:"fileName,omitempty" example:"receipt.png"`
-	FileNameAlias string `json:"file_name,omitempty" doc:"The same as fileName."`
-	Description   string `json:"description,omitempty" doc:"Has meaning only for an image."`
-}
-
-// ContentInput is what a message is to say; which fields count depends on type.
-type ContentInput struct {
-	Type       string           `json:"type" enum:"text,attachment,location,quick_reply"`
-	Text       string           `json:"text,omitempty" doc:"For text: 1 to 7,000 characters." example:"We open again on Monday."`
-	Attachment *attachmentInput `json:"attachment,omitempty" doc:"For attachment."`
-	Latitude   *float64         `json:"latitude,omitempty" doc:"For location: degrees."`
-	Longitude  *float64         `json:"longitude,omitempty" doc:"For location: degrees."`
-	Address    string           `json:"address,omitempty" doc:"For location: at most 256 characters."`
-	Title      string           `json:"title,omitempty" doc:"For quick_reply: 1 to 256 characters."`
-	Replies    []string         `json:"replies,omitempty" nullable:"false" doc:"For quick_reply: 1 to 10 texts of 1 to 256 characters."`
-}
-
-// content gives the domain's form, with only the fields that count.
-func (in ContentInput) content() domain.Content {
-	c := domain.Content{Type: domain.ContentType(in.Type)}
-	switch c.Type {
-	case domain.ContentText:
-		c.Text = in.Text
-	case domain.ContentAttachment:
-		if a := in.Attachment; a != nil {
-			c.Attachment = &domain.Attachment{
-				Type: a.Type, URL: a.URL, MimeType: first(a.MimeType, a.MimeTypeAlias),
-				FileName: first(a.FileName, a.FileNameAlias), Description: a.Description,
-			}
-		}
-	case domain.ContentLocation:
-		c.Latitude, c.Longitude, c.Address = in.Latitude, in.Longitude, in.Address
-	case domain.ContentQuickReply:
-		c.Title, c.Replies = in.Title, in.Replies
-	}
-	return c
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// attachmentView is a file by reference.
-type attachmentView struct {
-	Type        string `json:"type" enum:"image,video,audio,file"`
-	URL         string `json:"url"`
-	MimeType    string `json:"mimeType,omitempty"`
-	FileName    string `json:"fileName,omitempty"`
-	Description string `json:"description,omitempty"`
-}
-
 // statusView is one word about a message.
 type statusView struct {
 	Value     domain.Status `json:"value" enum:"queued,sent,delivered,read,failed"`
@@ -91,6 +30,7 @@ type messageView struct {
 	Type           domain.ContentType `json:"type" enum:"text,attachment,location,quick_reply"`
 	Text           string             `json:"text,omitempty"`
 	Attachment     *attachmentView    `json:"attachment,omitempty"`
+	Attachments    []itemView         `json:"attachments,omitempty" nullable:"false" doc:"What goes with a text."`
 	Latitude       *float64           `json:"latitude,omitempty"`
 	Longitude      *float64           `json:"longitude,omitempty"`
 	Address        string             `json:"address,omitempty"`
@@ -101,6 +41,7 @@ type messageView struct {
 	StatusReason   string             `json:"status_reason,omitempty" doc:"Why it failed."`
 	StatusHistory  []statusView       `json:"status_history" nullable:"false" doc:"Everything that was said about it, also what changed nothing."`
 	Author         string             `json:"author,omitempty" doc:"Name of the platform token that sent it."`
+	Sender         *senderView        `json:"sender,omitempty" doc:"voximplant: who spoke for the business."`
 	CreatedAt      time.Time          `json:"created_at" doc:"The sender's own time."`
 	RecordedAt     time.Time          `json:"recorded_at" doc:"When Parley took it in."`
 }
@@ -111,7 +52,7 @@ func showMessage(m domain.Message) messageView {
 		Type: m.Content.Type, Text: m.Content.Text, Latitude: m.Content.Latitude, Longitude: m.Content.Longitude,
 		Address: m.Content.Address, Title: m.Content.Title, Replies: m.Content.Replies,
 		ExternalID: m.ExternalID, Status: m.Status, StatusReason: m.Reason, StatusHistory: make([]statusView, len(m.History)),
-		Author: m.Author, CreatedAt: m.SentAt, RecordedAt: m.RecordedAt,
+		Attachments: showItems(m.Content.Attachments), Author: m.Author, Sender: showSender(m.Sender), CreatedAt: m.SentAt, RecordedAt: m.RecordedAt,
 	}
 	if a := m.Content.Attachment; a != nil {
 		v.Attachment = &attachmentView{Type: a.Type, URL: a.URL, MimeType: a.MimeType, FileName: a.FileName, Description: a.Description}
@@ -141,7 +82,7 @@ func (p *platform) messageRoutes() {
 		id: "start-conversation", method: http.MethodPost, path: "/v1/channels/{id}/messages", tag: tagMessages, need: domain.RoleAgent,
 		summary: "Write to a contact of a channel", status: http.StatusAccepted,
 		description: "On a channel of id_type phone this may be a number that has never written. " +
-			"On a channel of id_type custom it must be a contact that exists; 409 otherwise.",
+			"On a channel of id_type custom, or of dialect voximplant, it must be a contact that exists; 409 otherwise.",
 	}, p.start)
 }
 
@@ -197,6 +138,19 @@ func (p *platform) getMessage(ctx context.Context, c caller, in *struct {
 	}{headers, showMessage(m)}, nil
 }
 
+// messageInput is a message of the contact centre.
+type messageInput struct {
+	ContentInput
+	SpeakerInput
+}
+
+// outgoing is a message on its way into the log.
+type outgoing struct {
+	ref, key     string
+	in           messageInput
+	conversation *domain.Conversation // nil where none is known
+}
+
 // sentOutput is the answer to a message that was taken.
 type sentOutput struct {
 	AppendHeaders
@@ -207,20 +161,21 @@ type sentOutput struct {
 func (p *platform) reply(ctx context.Context, c caller, in *struct {
 	ConversationPath
 	KeyParam
-	Body ContentInput
+	Body messageInput
 },
 ) (*sentOutput, error) {
 	conversation, ch, err := p.conversationOf(ctx, c, in.ID, false)
 	if err != nil {
 		return nil, err
 	}
-	return p.send(ctx, c, ch, conversation.ContactRef, in.Key, in.Body)
+	return p.send(ctx, c, ch, outgoing{conversation.ContactRef, in.Key, in.Body, &conversation})
 }
 
 // startInput is a message to a contact.
 type startInput struct {
-	ContactRef string `json:"contact_ref" maxLength:"50" doc:"A phone number, or the id that the integration uses." example:"+15550100"`
+	ContactRef string `json:"contact_ref" maxLength:"255" doc:"A phone number, or the id that the integration uses." example:"+15550100"`
 	ContentInput
+	SpeakerInput
 }
 
 func (p *platform) start(ctx context.Context, c caller, in *struct {
@@ -233,16 +188,18 @@ func (p *platform) start(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	ref, err := ch.IDType.Normalize("contact_ref", in.Body.ContactRef)
-	if err != nil {
-		return nil, err
+	ref := in.Body.ContactRef
+	if !ch.Dialect.HasEpisodes() { // where any text is a reference
+		if ref, err = ch.IDType.Normalize("contact_ref", ref); err != nil {
+			return nil, err
+		}
 	}
-	if ch.IDType == domain.IDTypeCustom {
+	if ch.IDType != domain.IDTypePhone {
 		if err := p.known(ctx, c, ch, ref); err != nil {
 			return nil, err
 		}
 	}
-	return p.send(ctx, c, ch, ref, in.Key, in.Body.ContentInput)
+	return p.send(ctx, c, ch, outgoing{ref, in.Key, messageInput{in.Body.ContentInput, in.Body.SpeakerInput}, nil})
 }
 
 // known makes sure that a contact exists (respond-io.md 2.1): a custom id means
@@ -263,7 +220,7 @@ func (p *platform) known(ctx context.Context, c caller, ch domain.Channel, ref s
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return &domain.Error{
 			Code: domain.CodeConflict, Field: "contact_ref",
-			Message: "is not a contact of this channel; a channel of id_type custom can write only to contacts that have written",
+			Message: "is not a contact of this channel; it can write only to contacts that have written",
 		}
 	}
 	return err
@@ -271,16 +228,23 @@ func (p *platform) known(ctx context.Context, c caller, ch domain.Channel, ref s
 
 // send appends a message for the channel's callback. The answer shows it as the
 // read models will.
-func (p *platform) send(ctx context.Context, c caller, ch domain.Channel, ref, key string, in ContentInput) (*sentOutput, error) {
-	content := in.content()
+func (p *platform) send(ctx context.Context, c caller, ch domain.Channel, out outgoing) (*sentOutput, error) {
+	if ch.Disabled {
+		return nil, domain.Errorf(domain.CodeConflict, "The channel is disabled.")
+	}
+	content := out.in.content()
 	if err := content.Validate("", domain.LimitsOf(ch.Dialect)); err != nil {
 		return nil, err
 	}
-	id, err := p.eventID(key, "send", c.Account, ch.ID, ref)
+	sender, err := p.senderOf(c, ch, out.in.SpeakerInput, out.conversation)
 	if err != nil {
 		return nil, err
 	}
-	e := ch.Send(ref, id, content, c.Name, p.Now())
+	id, err := p.eventID(out.key, "send", c.Account, ch.ID, out.ref)
+	if err != nil {
+		return nil, err
+	}
+	e := ch.SendAs(sender, out.ref, id, content, c.Name, p.Now())
 	positions, err := p.Log.Append(ctx, e)
 	if err != nil {
 		return nil, err

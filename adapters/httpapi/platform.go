@@ -34,6 +34,8 @@ type Platform struct {
 	Tokens      tokens
 	TokenAdmin  tokenAdmin
 	Channels    registry
+	Directory   directory
+	Numbers     numbers
 	Log         log
 	Reads       reads
 	Deliveries  deliveries
@@ -68,6 +70,7 @@ type platform struct {
 	log     *slog.Logger
 	exports chan struct{} // one place for each export that runs
 	uploads chan struct{} // one place for each file in memory
+	changes chan struct{} // one place: who changes settings that name each other
 }
 
 // registerPlatform puts /v1 and its description on the mux.
@@ -77,10 +80,19 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	p := &platform{Platform: cfg, metrics: m, log: logger, exports: make(chan struct{}, mostExports),
-		uploads: make(chan struct{}, mostUploads)}
+		uploads: make(chan struct{}, mostUploads), changes: make(chan struct{}, 1)}
 	p.huma = humago.New(mux, humaConfig(cfg.PublicURL))
-	p.channelRoutes()
+	p.accountRoutes()
 	p.tokenRoutes()
+	p.apiTokenRoutes()
+	p.keyRoutes()
+	p.channelRoutes()
+	p.queueRoutes()
+	p.functionRoutes()
+	p.tagRoutes()
+	p.topicSetRoutes()
+	p.skillRoutes()
+	p.agentRoutes()
 	p.contactRoutes()
 	p.conversationRoutes()
 	p.messageRoutes()
@@ -208,8 +220,10 @@ func handle[I, O any](p *platform, op operation, do func(context.Context, caller
 		}
 	}
 	huma.Register(p.huma, h, func(ctx context.Context, in *I) (*O, error) {
-		out, err := do(ctx, callerOf(ctx), in)
+		v := visitOf(ctx)
+		out, err := do(ctx, v.caller, in)
 		if err != nil {
+			v.told = true
 			return nil, p.told(ctx, op.id, err)
 		}
 		return out, nil
@@ -224,9 +238,9 @@ func commonProblems(op operation) []int {
 	case http.MethodPost:
 		list = append(list, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge)
 	case http.MethodPatch:
-		list = append(list, http.StatusRequestEntityTooLarge)
+		list = append(list, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge)
 	}
-	if strings.Contains(op.path, "{id}") {
+	if strings.Contains(op.path, "{") {
 		list = append(list, http.StatusNotFound)
 	}
 	return list

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -64,10 +65,109 @@ type messages interface {
 	Message(ctx context.Context, account string, id uuid.UUID) (domain.Message, error)
 }
 
+// directory keeps what an account has besides channels and tokens, and the keys
+// of the installation. The rules are those of registry. Numbers are given by the
+// caller and are of the account. Lists are sorted by number, those of accounts
+// and tokens by age; a change of what is not there is CodeNotFound.
+type directory interface {
+	accounts
+	apiTokens
+	queues
+	functions
+	tags
+	topicSets
+	skills
+	agents
+	signKeys
+}
+
+// accounts are the tenants; domain.DefaultAccount is always among them.
+type accounts interface {
+	Account(name string) (domain.Account, bool)
+	Accounts() []domain.Account
+	CreateAccount(ctx context.Context, a domain.Account) (domain.Account, error)
+	ChangeAccount(ctx context.Context, name string, change func(*domain.Account) error) (domain.Account, error)
+}
+
+// apiTokens are the secrets with which integrations log in. APITokenByValue
+// finds only those that are not revoked; CreateAPIToken gives CodeConflict when
+// the account has one of that value; revoking twice is revoking once.
+type apiTokens interface {
+	APIToken(account, id string) (domain.APIToken, bool)
+	APITokens(account string) []domain.APIToken
+	APITokenByValue(account, value string) (domain.APIToken, bool)
+	CreateAPIToken(ctx context.Context, t domain.APIToken) (domain.APIToken, error)
+	RevokeAPIToken(ctx context.Context, account, id string) (domain.APIToken, error)
+}
+
+type queues interface {
+	Queue(account string, number int64) (domain.Queue, bool)
+	Queues(account string) []domain.Queue
+	CreateQueue(ctx context.Context, q domain.Queue) (domain.Queue, error)
+	ChangeQueue(ctx context.Context, account string, number int64, change func(*domain.Queue) error) (domain.Queue, error)
+	DeleteQueue(ctx context.Context, account string, number int64) error
+}
+
+type functions interface {
+	Function(account string, number int64) (domain.Function, bool)
+	Functions(account string) []domain.Function
+	CreateFunction(ctx context.Context, f domain.Function) (domain.Function, error)
+	ChangeFunction(ctx context.Context, account string, number int64, change func(*domain.Function) error) (domain.Function, error)
+	DeleteFunction(ctx context.Context, account string, number int64) error
+}
+
+type tags interface {
+	Tag(account string, number int64) (domain.Tag, bool)
+	Tags(account string) []domain.Tag
+	CreateTag(ctx context.Context, t domain.Tag) (domain.Tag, error)
+	ChangeTag(ctx context.Context, account string, number int64, change func(*domain.Tag) error) (domain.Tag, error)
+	DeleteTag(ctx context.Context, account string, number int64) error
+}
+
+type topicSets interface {
+	TopicSet(account string, number int64) (domain.TopicSet, bool)
+	TopicSets(account string) []domain.TopicSet
+	CreateTopicSet(ctx context.Context, s domain.TopicSet) (domain.TopicSet, error)
+	ChangeTopicSet(ctx context.Context, account string, number int64, change func(*domain.TopicSet) error) (domain.TopicSet, error)
+	DeleteTopicSet(ctx context.Context, account string, number int64) error
+}
+
+type skills interface {
+	Skill(account string, number int64) (domain.Skill, bool)
+	Skills(account string) []domain.Skill
+	CreateSkill(ctx context.Context, s domain.Skill) (domain.Skill, error)
+	ChangeSkill(ctx context.Context, account string, number int64, change func(*domain.Skill) error) (domain.Skill, error)
+	DeleteSkill(ctx context.Context, account string, number int64) error
+}
+
+type agents interface {
+	Agent(account string, number int64) (domain.Agent, bool)
+	Agents(account string) []domain.Agent
+	CreateAgent(ctx context.Context, a domain.Agent) (domain.Agent, error)
+	ChangeAgent(ctx context.Context, account string, number int64, change func(*domain.Agent) error) (domain.Agent, error)
+	DeleteAgent(ctx context.Context, account string, number int64) error
+}
+
+// signKeys are the installation's; a list is newest first.
+type signKeys interface {
+	SignKeys(p domain.KeyPurpose) []domain.SignKey
+	CreateSignKey(ctx context.Context, k domain.SignKey) (domain.SignKey, error)
+	DeleteSignKey(ctx context.Context, id string) error
+}
+
+// numbers gives the next number of a kind of things of an account, greater than
+// above and than all that it has given, and never again.
+type numbers interface {
+	Next(ctx context.Context, account, kind string, above int64) (int64, error)
+}
+
 // deliveries are the read models of deliveries; the rules are those of reads.
+// LastRefusal tells whether the newest settled callback of a channel was refused
+// with 401 or 403, when and with which.
 type deliveries interface {
 	Deliveries(ctx context.Context, f domain.DeliveryFilter, p domain.Page) ([]domain.Delivery, string, error)
 	Delivery(ctx context.Context, account string, id uuid.UUID) (domain.Delivery, []domain.Attempt, error)
+	LastRefusal(ctx context.Context, channel string) (at time.Time, status int, ok bool, err error)
 }
 
 // freshness tells how far a projection is. Fresh waits until it has what the log

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -151,8 +152,8 @@ func retryAfter(d time.Duration) string {
 }
 
 // problemOfModel turns what huma says about a request into our problem document.
-// Values are not repeated to the caller: they may be secrets. Invalid input is
-// 400 for all reasons: 422 would split one kind of trouble in two.
+// Values are not repeated to the caller: they may be secrets. What breaks a rule by
+// itself is 400, whatever the rule; 422 is left for what contradicts other things.
 func problemOfModel(m *huma.ErrorModel) *Problem {
 	status := plainStatus(m.Status)
 	p := newProblem(status, codeOf(status), "")
@@ -182,6 +183,20 @@ func plainStatus(status int) int {
 		return http.StatusBadRequest
 	}
 	return status
+}
+
+// unmet is a request that is well-formed and says something that does not hold
+// here: it names what is not there, or contradicts what is.
+func unmet(field, format string, args ...any) *Problem {
+	message := fmt.Sprintf(format, args...)
+	p := newProblem(http.StatusUnprocessableEntity, domain.CodeInvalid, field+" "+message)
+	p.Errors = []FieldError{{In: "body", Field: field, Message: message}}
+	return p
+}
+
+// clash is a conflict about one field.
+func clash(field, format string, args ...any) *domain.Error {
+	return &domain.Error{Code: domain.CodeConflict, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
 // write answers with the problem.

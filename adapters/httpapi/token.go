@@ -40,6 +40,12 @@ func showToken(t domain.Token) tokenView {
 	return tokenView{ID: t.ID, Name: t.Name, Role: t.Role, CreatedAt: t.CreatedAt}
 }
 
+// showNewToken shows a token with its secret.
+func showNewToken(t domain.Token, secret string) newTokenView {
+	v := showToken(t)
+	return newTokenView{ID: v.ID, Name: v.Name, Role: v.Role, CreatedAt: v.CreatedAt, Token: secret}
+}
+
 func (p *platform) tokenRoutes() {
 	handle(p, operation{
 		id: "create-token", method: http.MethodPost, path: "/v1/tokens", tag: tagTokens, need: domain.RoleAdmin,
@@ -52,7 +58,9 @@ func (p *platform) tokenRoutes() {
 	}, p.listTokens)
 	handle(p, operation{
 		id: "delete-token", method: http.MethodDelete, path: "/v1/tokens/{id}", tag: tagTokens, need: domain.RoleAdmin,
-		summary: "Revoke a platform token", status: http.StatusNoContent, description: "It stops working at once.",
+		summary: "Revoke a platform token", status: http.StatusNoContent,
+		description: "It stops working at once. 409 for the token of a function, which goes with the function.",
+		problems:    []int{http.StatusConflict},
 	}, p.deleteToken)
 }
 
@@ -76,8 +84,7 @@ func (p *platform) createToken(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	v := showToken(t)
-	return &struct{ Body newTokenView }{Body: newTokenView{ID: v.ID, Name: v.Name, Role: v.Role, CreatedAt: v.CreatedAt, Token: secret}}, nil
+	return &struct{ Body newTokenView }{Body: showNewToken(t, secret)}, nil
 }
 
 func (p *platform) listTokens(_ context.Context, c caller, in *PageParams) (*struct{ Body list[tokenView] }, error) {
@@ -94,5 +101,10 @@ func (p *platform) deleteToken(ctx context.Context, c caller, in *struct {
 	ID string `path:"id" doc:"The token's id."`
 },
 ) (*struct{}, error) {
+	for _, f := range p.Directory.Functions(c.Account) {
+		if f.TokenID == in.ID {
+			return nil, inUse("token", "function "+f.Name, "function", f.Name)
+		}
+	}
 	return nil, p.TokenAdmin.DeleteToken(ctx, c.Account, in.ID)
 }

@@ -59,6 +59,9 @@ type world struct {
 	exportErr error                       // after the last line
 	exporting func()                      // at the start of an export
 	probe     func(domain.Channel) (domain.Outcome, error)
+	refusal   func(channel string) (time.Time, int, bool, error)
+
+	*directoryWorld
 }
 
 type claim struct {
@@ -77,6 +80,8 @@ func newWorld(t *testing.T) *world {
 		probe: func(domain.Channel) (domain.Outcome, error) {
 			return domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, HTTPStatus: 200, ExternalID: "m1"}, nil
 		},
+		refusal:        func(string) (time.Time, int, bool, error) { return time.Time{}, 0, false, nil },
+		directoryWorld: newDirectoryWorld(),
 	}
 	w.token("t1", domain.DefaultAccount, domain.RoleAdmin, adminToken)
 	w.token("t2", domain.DefaultAccount, domain.RoleAgent, agentToken)
@@ -86,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	server, err := New(Config{
 		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Platform: &Platform{
-			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w,
+			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w, Directory: w, Numbers: w,
 			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
 		},
 		Checks: []Check{{Name: "log", Func: func(context.Context) error {
@@ -511,6 +516,11 @@ func (w *world) Delivery(_ context.Context, account string, id uuid.UUID) (domai
 		return domain.Delivery{}, nil, cmp.Or(w.readErr, notFound("delivery", id.String()))
 	}
 	return *d, w.attempts[id], nil
+}
+
+// LastRefusal implements deliveries.
+func (w *world) LastRefusal(_ context.Context, channel string) (time.Time, int, bool, error) {
+	return w.refusal(channel)
 }
 
 // Fresh implements freshness.
