@@ -11,7 +11,7 @@ const (
 	// deepest is how many it asks for at most, when those in front are of no use.
 	deepest = 16 * page
 	// deepEvery is the pause between longer looks that found nothing to do.
-	deepEvery = 2 * time.Second
+	deepEvery = time.Second
 )
 
 // look asks the rows for at most limit conversations and tells how many there
@@ -23,6 +23,7 @@ type look func(ctx context.Context, limit int) (found int, undecided []decision,
 // nothing can be done about them: the next look is therefore a longer one.
 func (k *Keeper) sweep(ctx context.Context, step string, look look, settle func(context.Context, []decision) (int, error)) error {
 	awaited := k.cfg.Freshness == nil
+	deep := time.Since(k.deep[step]) >= deepEvery
 	for limit := page; ; {
 		found, undecided, err := limited(ctx, limit, look)
 		if err != nil {
@@ -43,7 +44,7 @@ func (k *Keeper) sweep(ctx context.Context, step string, look look, settle func(
 			return nil
 		}
 		if settled == 0 {
-			if time.Since(k.deep[step]) < deepEvery {
+			if !deep {
 				return nil
 			}
 			k.deep[step] = time.Now()
