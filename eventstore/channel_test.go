@@ -62,8 +62,9 @@ func TestChannelIsResolved(t *testing.T) {
 		t.Errorf("changed to %+v, %v", changed.Credentials, err)
 	}
 	tells("value-two", 0, 0)
-	if _, err := r.ChangeChannel(t.Context(), kitID, func(ch *domain.Channel) error { ch.APITokenID = "three"; return nil }); err != nil {
-		t.Fatal(err)
+	changed, err = r.ChangeChannel(t.Context(), kitID, func(ch *domain.Channel) error { ch.APITokenID = "three"; return nil })
+	if err != nil || changed.Credentials.APIToken != "" {
+		t.Errorf("with a token that is not there changed to %+v, %v", changed.Credentials, err)
 	}
 	tells("", 0, 0)
 }
@@ -96,9 +97,10 @@ func TestChannelByTokenIsNotForAPITokens(t *testing.T) {
 // change, and that what does not change stays.
 func TestChangeGetsACopy(t *testing.T) {
 	t.Parallel()
-	r := newTestLog(t).registry(t, newSealer(t, key(1)))
+	log := newTestLog(t)
+	r := log.registry(t, newSealer(t, key(1)))
 	furnish(t, r)
-	before := r.furniture()
+	before := log.registry(t, newSealer(t, key(1))).furniture() // shares no memory with what is changed
 	no := errors.New("changed mind")
 	for name, err := range map[string]error{
 		"channel": second(r.ChangeChannel(t.Context(), kitID, func(ch *domain.Channel) error {

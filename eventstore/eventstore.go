@@ -5,8 +5,9 @@
 //
 // The topic of events keeps every fact for ever, keyed by stream, so that one
 // contact's conversation is one partition, in order. The topic of channels is
-// compacted and holds the full state of each channel and token, secrets sealed;
-// Registry follows it into memory.
+// compacted and holds the full state of all that has been set up: channels,
+// accounts, tokens, queues, functions, agents and so on, secrets sealed. Registry
+// follows it into memory; a shelf holds the things of one kind.
 package eventstore
 
 import (
@@ -26,7 +27,8 @@ const DefaultPrefix = "parley"
 // EventsTopic is the topic of events of an installation.
 func EventsTopic(prefix string) string { return prefix + ".events" }
 
-// ChannelsTopic is the topic of channels and tokens of an installation.
+// ChannelsTopic is the topic of channels, and of all else that has been set up in
+// an installation.
 func ChannelsTopic(prefix string) string { return prefix + ".channels" }
 
 // RetryAfter is what a caller is told to wait when the log is away or full.

@@ -2,12 +2,17 @@ package eventstore_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/parley-im/parley/eventstore"
@@ -108,4 +113,49 @@ func TestRecordsSealSecrets(t *testing.T) {
 	}; !slices.Equal(sealed, want) {
 		t.Errorf("sealed are %q, want %q", sealed, want)
 	}
+}
+
+// FuzzRegistry looks for records that make a registry panic, or that make it give
+// a thing another name than its record has.
+func FuzzRegistry(f *testing.F) {
+	files, err := filepath.Glob("testdata/records/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("%d golden files, %v", len(files), err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var g golden
+		if err := json.Unmarshal(raw, &g); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(g.Key, g.Headers["ce_type"], []byte(g.Value))
+	}
+	f.Add("queue//1", "queue.changed.v1", []byte("null"))
+	sealer := newSealer(f, key(1))
+	f.Fuzz(func(t *testing.T, name, stored string, value []byte) {
+		r := eventstore.NewRegistry(eventstore.RegistryConfig{
+			Position: at, Sealer: sealer, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		})
+		msg := message.NewMessage("", value)
+		msg.Metadata["ce_subject"], msg.Metadata["ce_type"] = name, stored
+		msgs := make(chan *message.Message, 1)
+		msgs <- msg
+		close(msgs)
+		r.Follow(msgs)
+		kind, rest, _ := strings.Cut(name, "/")
+		for _, ch := range r.Channels("") {
+			if _, ok := r.Channel(ch.ID); !ok || kind != "channel" || ch.ID != rest {
+				t.Errorf("%s is known as channel %q", name, ch.ID)
+			}
+		}
+		account, _, _ := strings.Cut(rest, "/")
+		for _, q := range r.Queues(account) {
+			if want := fmt.Sprintf("queue/%s/%d", q.Account, q.Number); want != name {
+				t.Errorf("%s is known as %s", name, want)
+			}
+		}
+	})
 }
