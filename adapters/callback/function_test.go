@@ -341,6 +341,53 @@ func TestReplies_TakeEffectOnceBesideAnotherWorkers(t *testing.T) {
 	}
 }
 
+// Ensure what is decided about a function's call, and what another worker's came
+// to, is of the function's lane.
+func TestFunction_HasALaneOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := newMemory()
+		r := newRing(t, 1, db)
+		ch := r.function("c1")
+		statuses := map[string]int{"refused": 404, "waits": 503}
+		r.receiver.answer = func(c received) (int, http.Header) {
+			if status := statuses[c.text]; status != 0 && c.channel != "c1" {
+				delete(statuses, c.text)
+				return status, nil
+			}
+			return http.StatusOK, nil
+		}
+		w := r.start(speaks(desk{}))
+		refused := r.ask(ch, "anna", "refused")[0]
+		synctest.Wait()
+		r.ask(ch, "bob", "waits")
+		time.Sleep(500 * time.Millisecond) //nolint:forbidigo // the time is faked
+		synctest.Wait()
+		for _, d := range db.rows {
+			switch {
+			case d.ID == domain.FunctionCallID(refused):
+				e, err := d.Redrive("somebody", time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := r.log.Append(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+			case d.ContactRef == "bob":
+				e := d.Attempted(domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK}, ch.Delivery, 0, false, time.Now(), time.Now())
+				if _, err := r.log.Append(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(10 * time.Second) //nolint:forbidigo // the time is faked
+		w.end()
+		if got := r.receiver.at("c1/function"); !slices.Equal(got, []string{"refused", "waits", "refused"}) {
+			t.Errorf("the function was told %v", got)
+		}
+	})
+}
+
 // Ensure what follows from the last attempt is asked for once: when it was
 // delivered, was refused, could not be made up, or has used its schedule up.
 func TestReplies_AreOfTheLastAttempt(t *testing.T) {
