@@ -21,9 +21,6 @@ func (k *Keeper) close(ctx context.Context) error {
 	for ch := range k.channels() {
 		terms = append(terms, domain.ClosingTerm{Channel: ch.ID, CloseAfter: ch.Desk.CloseAfter, BotClose: ch.Desk.BotClose})
 	}
-	if len(terms) == 0 {
-		return nil
-	}
 	return k.sweep(ctx, "close", func(ctx context.Context, limit int) (int, []decision, error) {
 		now := k.cfg.Now()
 		list, err := k.cfg.Store.Due(ctx, now, terms, limit)

@@ -61,6 +61,7 @@ func (k *Keeper) fresh(ctx context.Context) error {
 	if err := k.cfg.Freshness.Fresh(ctx, projection); err != nil {
 		return &outage{sourceBehind, fmt.Errorf("wait for rows as new as the log: %w", err)}
 	}
+	k.worked[sourceBehind] = struct{}{}
 	return nil
 }
 
@@ -182,6 +183,7 @@ func (k *Keeper) tell(ctx context.Context, all []decision) error {
 	if _, err := k.cfg.Log.Append(limited, events...); err != nil {
 		return &outage{sourceLog, fmt.Errorf("append %d decisions: %w", len(events), err)}
 	}
+	k.worked[sourceLog] = struct{}{}
 	now := k.cfg.Now()
 	for _, d := range all {
 		k.told.add(d.event.ID, d.agent)

@@ -115,7 +115,8 @@ type Keeper struct {
 	told     *memory                 // what this node has appended
 	held     map[uuid.UUID]time.Time // claimed and not appended yet, until when
 	deep     map[string]time.Time    // when a sweep last went beyond what it could use, by step
-	outages  map[string]struct{}     // sources that fail
+	outages  map[string]struct{}     // sources that failed when they were last used
+	worked   map[string]struct{}     // sources that did not fail in this round
 	disabled map[string]time.Time    // channels switched off, and when to look at them next
 }
 
@@ -142,7 +143,7 @@ func New(cfg Config) (*Keeper, error) {
 	}
 	return &Keeper{
 		cfg: cfg, metrics: m, told: newMemory(remembered), held: map[uuid.UUID]time.Time{},
-		deep: map[string]time.Time{}, outages: map[string]struct{}{}, disabled: map[string]time.Time{},
+		deep: map[string]time.Time{}, outages: map[string]struct{}{}, worked: map[string]struct{}{}, disabled: map[string]time.Time{},
 	}, nil
 }
 
@@ -166,9 +167,16 @@ func (k *Keeper) Run(ctx context.Context) {
 func (k *Keeper) round(ctx context.Context) {
 	began := time.Now()
 	failed := map[string]error{}
-	for _, step := range []func(context.Context) error{k.close, k.unqueue, k.distribute, k.closeDisabled} {
+	steps := []func(context.Context) error{k.close, k.unqueue, k.distribute, k.closeDisabled}
+	if !k.wanted() {
+		steps = nil
+	}
+	clear(k.worked)
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			failed[sourceOf(err)] = err
+		} else {
+			k.worked[sourceStore] = struct{}{}
 		}
 		if ctx.Err() != nil {
 			return // whatever failed now, it is because of that
@@ -178,16 +186,26 @@ func (k *Keeper) round(ctx context.Context) {
 	k.metrics.duration.Observe(time.Since(began).Seconds())
 }
 
-// report logs the beginning and the end of an outage, once each.
+// wanted tells whether there is any channel whose conversations are looked after.
+func (k *Keeper) wanted() bool {
+	for range k.channels() {
+		return true
+	}
+	return false
+}
+
+// report logs the beginning and the end of an outage, once each. It ends when what
+// was away has been used again with success.
 func (k *Keeper) report(ctx context.Context, failed map[string]error) {
 	for _, source := range sources {
 		err, now := failed[source]
 		_, before := k.outages[source]
+		_, worked := k.worked[source]
 		switch {
 		case now && !before:
 			k.outages[source] = struct{}{}
 			k.cfg.Logger.ErrorContext(ctx, "timers.stalled", "source", source, "error", err, "next", "each round tries again")
-		case !now && before:
+		case !now && before && worked:
 			delete(k.outages, source)
 			k.cfg.Logger.InfoContext(ctx, "timers.resumed", "source", source)
 		}
