@@ -56,7 +56,7 @@ func (r *Registry) orderSignKeys(old, now *domain.SignKey) {
 		slices.SortFunc(list, func(a, b domain.SignKey) int {
 			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 		})
-		r.signKeyLists[k.Purpose] = list
+		r.signKeyLists[k.Purpose] = slices.Clip(list) // so that nobody appends into it
 	}
 }
 
