@@ -71,7 +71,11 @@ type helpCommand struct {
 type exitRequest int
 
 // run is the program: it parses args, runs the command and gives the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return new(commands).run(ctx, args, stdout, stderr)
+}
+
+func (c *commands) run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
 	if len(args) > 0 && args[0] == "help" { // "parley help dev" is "parley dev --help"
 		args = append(append([]string{}, args[1:]...), "--help")
 	}
@@ -83,8 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 			code = int(exit)
 		}
 	}()
-	var cli commands
-	parser, err := kong.New(&cli,
+	parser, err := kong.New(c,
 		kong.Name("parley"),
 		kong.Description("Parley takes custom messaging channels into a contact centre: webhooks in, an event log, read models, callbacks out.\n\n"+
 			"Every flag can be given as an environment variable: --kafka-brokers is PARLEY_KAFKA_BROKERS."),
@@ -109,7 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return 2
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	err = command.Run(streams{out: stdout, err: stderr}, &cli)
+	err = command.Run(streams{out: stdout, err: stderr}, c)
 	switch {
 	case err == nil:
 		return 0

@@ -24,11 +24,27 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("PARLEY_TEST_PROGRAM") != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		code := clocked(os.Getenv("PARLEY_TEST_CLOCK")).run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 		stop()
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
+}
+
+// clocked is a Parley by the clock of a test: the file says how far it is ahead.
+// Without a file it is the machine's.
+func clocked(file string) *commands {
+	var c commands
+	if file == "" {
+		return &c
+	}
+	clock := func() time.Time {
+		text, _ := os.ReadFile(file)
+		ahead, _ := time.ParseDuration(string(text)) // not written yet: not ahead
+		return time.Now().Add(ahead)
+	}
+	c.Dev.clock, c.Serve.clock = clock, clock
+	return &c
 }
 
 // process is a Parley in a process of its own.

@@ -128,7 +128,7 @@ func TestDatabaseReplacedUnderNodes(t *testing.T) {
 		before[contact] = b.conversation(l.channel.ID, contact)
 	}
 	calls := len(hooks.seen())
-	c.replaceDatabase()
+	replaceDatabase(t, c.database)
 	for _, n := range c.nodes {
 		for contact, want := range before {
 			var got []messageAnswer
@@ -150,11 +150,11 @@ func TestDatabaseReplacedUnderNodes(t *testing.T) {
 }
 
 // replaceDatabase drops the database under its users and makes it anew, empty.
-func (c *cluster) replaceDatabase() {
-	c.t.Helper()
-	u, err := url.Parse(c.database)
+func replaceDatabase(t testing.TB, database string) {
+	t.Helper()
+	u, err := url.Parse(database)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	name := strings.TrimPrefix(u.Path, "/")
 	u.Path = "/postgres"
@@ -162,12 +162,12 @@ func (c *cluster) replaceDatabase() {
 	defer cancel()
 	conn, err := pgx.Connect(ctx, u.String())
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
 	for _, sql := range []string{"drop database " + name + " with (force)", "create database " + name} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			c.t.Fatalf("%s: %v", sql, err)
+			t.Fatalf("%s: %v", sql, err)
 		}
 	}
 }
