@@ -176,8 +176,8 @@ func (a *kitAccount) saves(t *testing.T, c *kitChan, settings object, right bool
 		switch {
 		case right && got.status/100 != 2:
 			t.Errorf("%v: %d %s", settings, got.status, got.raw)
-		case !right && (got.status != http.StatusBadRequest || !strings.Contains(string(got.raw), field)):
-			t.Errorf("%v: %d %s, want 400 for %s", settings, got.status, got.raw, field)
+		case !right && ((got.status != http.StatusBadRequest && got.status != http.StatusUnprocessableEntity) || !strings.Contains(string(got.raw), field)):
+			t.Errorf("%v: %d %s, want it refused for %s", settings, got.status, got.raw, field)
 		}
 	}
 }

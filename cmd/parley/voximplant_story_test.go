@@ -114,11 +114,17 @@ func (c *kitChan) storyRows(t *testing.T, tags ...int64) {
 	var shown struct {
 		kitConversation
 
-		Tags []int64 `json:"tags"`
+		Request struct {
+			Status    string            `json:"status"`
+			Tags      []int64           `json:"tags"`
+			Variables map[string]string `json:"variables"`
+			Custom    map[string]string `json:"custom_data"`
+		} `json:"request"`
 	}
 	c.account.read(t, "/v1/conversations/"+c.conversation(t, kitClient).ID, &shown)
 	slices.Sort(tags)
-	if shown.Status != "closed" || shown.Episode != 1 || shown.Count != len(want) || !slices.Equal(shown.Tags, tags) {
+	if shown.Status != "closed" || shown.Episode != 1 || shown.Count != len(want) || shown.Request.Status != "done" ||
+		!slices.Equal(shown.Request.Tags, tags) || shown.Request.Variables["order"] != "A-17" || shown.Request.Custom["crm"] != `{"id":7}` {
 		t.Errorf("%+v, want tags %v", shown, tags)
 	}
 	for kind, n := range map[string]int{"message": 3, "close": 1, "function": 2} {

@@ -63,8 +63,14 @@ type kit struct {
 // newKit starts a Parley and makes the fixtures.
 func newKit(t *testing.T, options ...option) *kit {
 	t.Helper()
+	return kitOf(t, startParley(t, options...))
+}
+
+// kitOf makes the fixtures on a Parley.
+func kitOf(t *testing.T, p *parley) *kit {
+	t.Helper()
 	s := &kit{
-		parley: startParley(t, options...),
+		parley: p,
 		client: &http.Client{
 			Timeout:       30 * time.Second,
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
