@@ -22,7 +22,7 @@ const (
 	roleAPI       = "api"       // takes in webhooks and answers the platform API
 	roleProjector = "projector" // keeps the read models of conversations
 	roleDelivery  = "delivery"  // keeps the deliveries and sends the callbacks
-	roleTimers    = "timers"    // closes conversations by time, for dialects that do; there is none yet, so it has nothing to do
+	roleTimers    = "timers"    // closes conversations by time and hands them to agents, in dialects that have that
 )
 
 var allRoles = []string{roleAPI, roleProjector, roleDelivery, roleTimers}

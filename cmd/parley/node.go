@@ -20,6 +20,8 @@ import (
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
 	"github.com/parley-im/parley/adapters/respondio"
+	"github.com/parley-im/parley/adapters/timers"
+	"github.com/parley-im/parley/adapters/voximplant"
 	"github.com/parley-im/parley/domain"
 	"github.com/parley-im/parley/eventstore"
 	"github.com/parley-im/parley/projections"
@@ -120,10 +122,36 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err := n.startProjecting(ctx); err != nil {
 		return nil, err
 	}
+	if err := n.startTimers(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.serve(ctx, listener); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// startTimers lets conversations be closed and handed on by time, where this node
+// does that.
+func (n *node) startTimers(ctx context.Context) error {
+	if !n.cfg.has(roleTimers) {
+		return nil
+	}
+	keeper, err := timers.New(timers.Config{
+		Store: projections.NewTimers(n.pool), Log: n.store, Directory: n.registry, Freshness: n, Now: n.cfg.now,
+		Logger: n.cfg.logger, Registerer: n.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	n.onStop(func(context.Context) error { cancel(); <-done; return nil })
+	go func() {
+		defer close(done)
+		keeper.Run(running)
+	}()
+	return nil
 }
 
 // ends gives the end of each partition of the topic of events.
@@ -155,10 +183,13 @@ func (n *node) Reached(ctx context.Context, projection string, p domain.Position
 }
 
 // dialects are the wires that callbacks are told on.
-func dialects() map[domain.Dialect]callback.Dialect {
+func (n *node) dialects() map[domain.Dialect]callback.Dialect {
 	return map[domain.Dialect]callback.Dialect{
 		domain.DialectRespondIO:   respondio.Outbound{},
 		domain.DialectISMessenger: respondio.Outbound{},
+		domain.DialectVoximplant: voximplant.NewOutbound(voximplant.OutboundConfig{
+			Directory: n.registry, Keys: n.registry, PublicURL: n.cfg.publicURL, Random: rand.Reader, Logger: n.cfg.logger,
+		}),
 	}
 }
 
@@ -168,7 +199,7 @@ func (n *node) prober() *callback.Prober {
 	if n.outbound != nil {
 		return n.outbound.Prober()
 	}
-	return &callback.Prober{Sender: callback.NewSender(n.cfg.allow, n.cfg.CallbackTimeout, 1), Dialects: dialects(), Now: n.cfg.now}
+	return &callback.Prober{Sender: callback.NewSender(n.cfg.allow, n.cfg.CallbackTimeout, 1), Dialects: n.dialects(), Now: n.cfg.now}
 }
 
 // checks are what /readyz asks.
@@ -180,20 +211,38 @@ func (n *node) checks() []httpapi.Check {
 	return append(checks, httpapi.Check{Name: "database", Func: n.pool.Ping})
 }
 
+// doors are where integrations come in, one for each wire.
+func (n *node) doors() ([]httpapi.Door, error) {
+	respond, err := respondio.New(respondio.Config{
+		Channels: n.registry, Log: n.store, Now: n.cfg.now, InboundRate: n.cfg.InboundRate,
+		Logger: n.cfg.logger, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	kit, err := voximplant.New(voximplant.Config{
+		Channels: n.registry, Accounts: n.registry, APITokens: n.registry, Keys: n.registry, Directory: n.registry,
+		Log: n.store, Conversations: projections.NewReads(n.pool), Freshness: n, Now: n.cfg.now, Random: rand.Reader,
+		Logger: n.cfg.logger, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []httpapi.Door{respond, kit}, nil
+}
+
 // serve opens the doors.
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	cfg := httpapi.Config{Checks: n.checks(), Gatherer: n.metrics, Registerer: n.metrics, Logger: n.cfg.logger}
 	if n.cfg.has(roleAPI) {
-		door, err := respondio.New(respondio.Config{
-			Channels: n.registry, Log: n.store, Now: n.cfg.now, InboundRate: n.cfg.InboundRate,
-			Logger: n.cfg.logger, Registerer: n.metrics,
-		})
+		doors, err := n.doors()
 		if err != nil {
 			return err
 		}
-		cfg.Doors = append(cfg.Doors, door)
+		cfg.Doors = doors
 		cfg.Platform = &httpapi.Platform{
 			PublicURL: n.cfg.publicURL, Tokens: n.registry, TokenAdmin: n.registry, Channels: n.registry, Log: n.store,
+			Directory: n.registry, Numbers: postgres.NewNumbers(n.pool),
 			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool), Freshness: n,
 			History: eventstore.NewHistory(eventstore.EventsTopic(n.cfg.TopicPrefix), n.log, kafka.PositionOf),
 			Prober:  n.prober(), Idempotency: idempotency{postgres.NewIdempotency(n.pool)}, Sealer: n.cfg.sealer,
