@@ -31,13 +31,17 @@ func database(t testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-// project applies events as one batch, fenced by the checkpoint as the runtime
-// does it: records that the checkpoint has passed are left out.
 func project(ctx context.Context, pool *pgxpool.Pool, events []domain.Recorded) error {
+	return projectAs(ctx, pool, projections.Conversations{}, events)
+}
+
+// projectAs applies events as one batch, fenced by the checkpoint as the runtime
+// does it: records that the checkpoint has passed are left out.
+func projectAs(ctx context.Context, pool *pgxpool.Pool, p projections.Projection, events []domain.Recorded) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		var next int64
-		err := tx.QueryRow(ctx, `insert into checkpoints (projection, partition, next) values ('conversations', $1, 0)
-			on conflict (projection, partition) do update set next = checkpoints.next returning next`, partition).Scan(&next)
+		err := tx.QueryRow(ctx, `insert into checkpoints (projection, partition, next) values ($1, $2, 0)
+			on conflict (projection, partition) do update set next = checkpoints.next returning next`, p.Name(), partition).Scan(&next)
 		if err != nil {
 			return err
 		}
@@ -47,12 +51,12 @@ func project(ctx context.Context, pool *pgxpool.Pool, events []domain.Recorded) 
 		if len(events) == 0 {
 			return nil
 		}
-		_, err = tx.Exec(ctx, `update checkpoints set next = $2 where projection = 'conversations' and partition = $1`,
-			partition, events[len(events)-1].Position.Offset+1)
+		_, err = tx.Exec(ctx, `update checkpoints set next = $2 where projection = $3 and partition = $1`,
+			partition, events[len(events)-1].Position.Offset+1, p.Name())
 		if err != nil {
 			return err
 		}
-		return projections.Conversations{}.Apply(ctx, tx, partition, events)
+		return p.Apply(ctx, tx, partition, events)
 	})
 }
 
