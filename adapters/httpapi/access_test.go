@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ type route struct {
 	method, path, body string
 	need               domain.Role
 	owned              bool // its path names a thing of the account
+	installation       bool // only for the account default
 }
 
 // routesOf lists every operation, over things that exist in the world.
@@ -25,34 +27,78 @@ func routesOf(w *world) []route {
 	delivery := w.fail(sent)
 	contact := domain.ContactID(channel, "u1").String()
 	const text = `{"type":"text","text":"hi"}`
-	return []route{
-		{"GET", "/v1/channels", "", domain.RoleReader, false},
-		{"POST", "/v1/channels", `{"dialect":"respondio","name":"a","callback_url":"https://cb.example.com","id_type":"phone"}`, domain.RoleAdmin, false},
-		{"GET", "/v1/channels/" + channel, "", domain.RoleReader, true},
-		{"PATCH", "/v1/channels/" + channel, `{"name":"b"}`, domain.RoleAdmin, true},
-		{"POST", "/v1/channels/" + channel + "/rotate", "", domain.RoleAdmin, true},
-		{"POST", "/v1/channels/" + channel + "/test", "", domain.RoleAdmin, true},
-		{"POST", "/v1/channels/" + channel + "/messages", `{"contact_ref":"u1","type":"text","text":"hi"}`, domain.RoleAgent, true},
-		{"GET", "/v1/contacts", "", domain.RoleReader, false},
-		{"GET", "/v1/contacts/" + contact, "", domain.RoleReader, true},
-		{"GET", "/v1/conversations", "", domain.RoleReader, false},
-		{"GET", "/v1/conversations/" + conversation, "", domain.RoleReader, true},
-		{"GET", "/v1/conversations/" + conversation + "/messages", "", domain.RoleReader, true},
-		{"POST", "/v1/conversations/" + conversation + "/messages", text, domain.RoleAgent, true},
-		{"POST", "/v1/conversations/" + conversation + "/assign", `{"to":"bot"}`, domain.RoleAgent, true},
-		{"POST", "/v1/conversations/" + conversation + "/close", "", domain.RoleAgent, true},
-		{"GET", "/v1/messages/" + sent, "", domain.RoleReader, true},
-		{"GET", "/v1/deliveries", "", domain.RoleReader, false},
-		{"GET", "/v1/deliveries/" + delivery, "", domain.RoleReader, true},
-		{"POST", "/v1/deliveries/" + delivery + "/redrive", "", domain.RoleAdmin, true},
-		{"POST", "/v1/deliveries/" + delivery + "/drop", "", domain.RoleAdmin, true},
-		{"GET", "/v1/events", "", domain.RoleReader, false},
-		{"POST", "/v1/files?name=a.pdf", "%PDF", domain.RoleAgent, false},
-		{"GET", "/v1/tokens", "", domain.RoleAdmin, false},
-		{"POST", "/v1/tokens", `{"name":"desk","role":"agent"}`, domain.RoleAdmin, false},
-		{"DELETE", "/v1/tokens/t3", "", domain.RoleAdmin, true},
-		{"DELETE", "/v1/channels/" + channel, "", domain.RoleAdmin, true},
+	kit := w.makeKit(adminToken, "")
+	waiting := w.receive(kit, "u2", "e1", "hello")
+	apiToken := w.call(adminToken, "POST", "/v1/api-tokens", `{"name":"app"}`).want(201).field("id")
+	w.call(adminToken, "POST", "/v1/accounts", `{"name":"acme"}`).want(201)
+	routes := []route{
+		{"POST", "/v1/conversations/" + waiting + "/marks", `{"variables":{"a":"b"}}`, domain.RoleAgent, true, false},
+		{"POST", "/v1/conversations/close", `{"channel_id":"` + kit + `"}`, domain.RoleAdmin, false, false},
+		{"GET", "/v1/account", "", domain.RoleReader, false, false},
+		{"GET", "/v1/accounts", "", domain.RoleAdmin, false, true},
+		{"POST", "/v1/accounts", `{"name":"beta"}`, domain.RoleAdmin, false, true},
+		{"GET", "/v1/accounts/acme", "", domain.RoleAdmin, false, true},
+		{"PATCH", "/v1/accounts/acme", `{"title":"Acme"}`, domain.RoleAdmin, false, true},
+		{"GET", "/v1/keys", "", domain.RoleAdmin, false, true},
+		{"POST", "/v1/keys/rotate", "", domain.RoleAdmin, false, true},
+		{"GET", "/v1/api-tokens", "", domain.RoleReader, false, false},
+		{"POST", "/v1/api-tokens", `{"name":"b"}`, domain.RoleAdmin, false, false},
+		{"GET", "/v1/api-tokens/" + apiToken, "", domain.RoleReader, true, false},
+		{"DELETE", "/v1/api-tokens/" + apiToken, "", domain.RoleAdmin, true, false},
 	}
+	for path, bodies := range map[string][2]string{
+		"queues":     {`{"name":"%s"}`, `{"max_wait":5}`},
+		"functions":  {`{"name":"%s","url":"https://bot.example.com"}`, `{"name":"c"}`},
+		"tags":       {`{"name":"%s"}`, `{"name":"c"}`},
+		"topic-sets": {`{"name":"%s"}`, `{"topics":[{"name":"c"}]}`},
+		"skills":     {`{"name":"%s"}`, `{"name":"c"}`},
+		"agents":     {`{"username":"%s"}`, `{"ready":true}`},
+	} {
+		path = "/v1/" + path
+		id := w.call(adminToken, "POST", path, fmt.Sprintf(bodies[0], "a")).want(201).field("id")
+		change := domain.RoleAdmin
+		if path == "/v1/agents" {
+			change = domain.RoleAgent
+		}
+		routes = append(
+			routes,
+			route{"GET", path, "", domain.RoleReader, false, false},
+			route{"POST", path, fmt.Sprintf(bodies[0], "b"), domain.RoleAdmin, false, false},
+			route{"GET", path + "/" + id, "", domain.RoleReader, true, false},
+			route{"PATCH", path + "/" + id, bodies[1], change, true, false},
+			route{"DELETE", path + "/" + id, "", domain.RoleAdmin, true, false},
+		)
+	}
+	return append(
+		routes,
+		[]route{
+			{"GET", "/v1/channels", "", domain.RoleReader, false, false},
+			{"POST", "/v1/channels", `{"dialect":"respondio","name":"a","callback_url":"https://cb.example.com","id_type":"phone"}`, domain.RoleAdmin, false, false},
+			{"GET", "/v1/channels/" + channel, "", domain.RoleReader, true, false},
+			{"PATCH", "/v1/channels/" + channel, `{"name":"b"}`, domain.RoleAdmin, true, false},
+			{"POST", "/v1/channels/" + channel + "/rotate", "", domain.RoleAdmin, true, false},
+			{"POST", "/v1/channels/" + channel + "/test", "", domain.RoleAdmin, true, false},
+			{"POST", "/v1/channels/" + channel + "/messages", `{"contact_ref":"u1","type":"text","text":"hi"}`, domain.RoleAgent, true, false},
+			{"GET", "/v1/contacts", "", domain.RoleReader, false, false},
+			{"GET", "/v1/contacts/" + contact, "", domain.RoleReader, true, false},
+			{"GET", "/v1/conversations", "", domain.RoleReader, false, false},
+			{"GET", "/v1/conversations/" + conversation, "", domain.RoleReader, true, false},
+			{"GET", "/v1/conversations/" + conversation + "/messages", "", domain.RoleReader, true, false},
+			{"POST", "/v1/conversations/" + conversation + "/messages", text, domain.RoleAgent, true, false},
+			{"POST", "/v1/conversations/" + conversation + "/assign", `{"to":"bot"}`, domain.RoleAgent, true, false},
+			{"POST", "/v1/conversations/" + conversation + "/close", "", domain.RoleAgent, true, false},
+			{"GET", "/v1/messages/" + sent, "", domain.RoleReader, true, false},
+			{"GET", "/v1/deliveries", "", domain.RoleReader, false, false},
+			{"GET", "/v1/deliveries/" + delivery, "", domain.RoleReader, true, false},
+			{"POST", "/v1/deliveries/" + delivery + "/redrive", "", domain.RoleAdmin, true, false},
+			{"POST", "/v1/deliveries/" + delivery + "/drop", "", domain.RoleAdmin, true, false},
+			{"GET", "/v1/events", "", domain.RoleReader, false, false},
+			{"POST", "/v1/files?name=a.pdf", "%PDF", domain.RoleAgent, false, false},
+			{"GET", "/v1/tokens", "", domain.RoleAdmin, false, false},
+			{"POST", "/v1/tokens", `{"name":"desk","role":"agent"}`, domain.RoleAdmin, false, false},
+			{"DELETE", "/v1/tokens/t3", "", domain.RoleAdmin, true, false},
+			{"DELETE", "/v1/channels/" + channel, "", domain.RoleAdmin, true, false},
+		}...)
 }
 
 // Ensure nobody gets in where they don't belong: every operation without a
@@ -84,11 +130,16 @@ func TestAccess(t *testing.T) {
 				t.Errorf("%s as %s: %d %s", name, role, a.status, a.body)
 			}
 		}
-		if r.owned {
+		switch {
+		case r.installation:
+			if a := w.call(otherToken, r.method, r.path, r.body); a.status != 403 || a.problem().Code != domain.CodeForbidden {
+				t.Errorf("%s from another account: %d %s", name, a.status, a.body)
+			}
+		case r.owned:
 			if a := w.call(otherToken, r.method, r.path, r.body); a.status != 404 || a.problem().Code != domain.CodeNotFound {
 				t.Errorf("%s from another account: %d %s", name, a.status, a.body)
 			}
-		} else if r.method == "GET" && r.path != "/v1/tokens" {
+		case r.method == "GET" && r.path != "/v1/tokens":
 			if a := w.call(otherToken, r.method, r.path, r.body); a.status != 200 || (len(a.body) > 0 && a.field("data", 0) != "<none>") {
 				t.Errorf("%s from another account: %d %s", name, a.status, a.body)
 			}
@@ -141,7 +192,11 @@ func TestAccessIsComplete(t *testing.T) {
 func generic(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	parts := strings.Split(path, "/")
-	if len(parts) > 3 {
+	switch {
+	case path == "/v1/conversations/close" || path == "/v1/keys/rotate":
+	case len(parts) > 3 && parts[2] == "accounts":
+		parts[3] = "{name}"
+	case len(parts) > 3:
 		parts[3] = "{id}"
 	}
 	return strings.Join(parts, "/")

@@ -317,7 +317,7 @@ func (in channelChangeInput) apply() (func(*domain.Channel), error) {
 // withoutContacts makes sure that a channel has no contact: the ID type may be
 // changed only then (respond-io.md 2).
 func (p *platform) withoutContacts(ctx context.Context, ch domain.Channel) error {
-	if err := p.certain(ctx, projectionConversations); err != nil {
+	if err := p.certain(ctx); err != nil {
 		return err
 	}
 	some, _, err := p.Reads.Contacts(ctx, domain.ContactFilter{Account: ch.Account, Channel: ch.ID}, domain.Page{Limit: 1})

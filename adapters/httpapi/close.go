@@ -105,7 +105,7 @@ const closePage = 200
 // process dies on the way to is still open, and found again by a repeat.
 func (p *platform) closeAll(ctx context.Context, c caller, f domain.ConversationFilter, reason domain.CloseReason) (closedAll, error) {
 	var done closedAll
-	if err := p.certain(ctx, projectionConversations); err != nil {
+	if err := p.certain(ctx); err != nil {
 		return done, err
 	}
 	page := domain.Page{Limit: closePage}

@@ -92,7 +92,7 @@ func (p *platform) conversationOf(ctx context.Context, c caller, text string, as
 	}
 	conversation, err := p.Reads.Conversation(ctx, c.Account, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		if late := p.certain(ctx, projectionConversations); late != nil {
+		if late := p.certain(ctx); late != nil {
 			return domain.Conversation{}, domain.Channel{}, late
 		}
 		conversation, err = p.Reads.Conversation(ctx, c.Account, id)

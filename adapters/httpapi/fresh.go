@@ -92,12 +92,12 @@ func (p *platform) await(ctx context.Context, projection string, in ReadParams) 
 	return ReadHeaders{}, nil
 }
 
-// certain holds a request that must not act on old rows until the projection has
-// all that the log held when it came.
-func (p *platform) certain(ctx context.Context, projection string) error {
+// certain holds a request that must not act on old rows of conversations until
+// they have all that the log held when it came.
+func (p *platform) certain(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, reachedWait)
 	defer cancel()
-	if err := p.Freshness.Fresh(limited, projection); err != nil {
+	if err := p.Freshness.Fresh(limited, projectionConversations); err != nil {
 		return late(err, "the read models are behind the log; repeat the request")
 	}
 	return nil

@@ -212,7 +212,7 @@ func (p *platform) known(ctx context.Context, c caller, ch domain.Channel, ref s
 	id := domain.ContactID(ch.ID, ref)
 	_, err = p.Reads.Contact(ctx, c.Account, id)
 	if domain.CodeOf(err) == domain.CodeNotFound && headers.Stale != "" {
-		if late := p.certain(ctx, projectionConversations); late != nil {
+		if late := p.certain(ctx); late != nil {
 			return late
 		}
 		_, err = p.Reads.Contact(ctx, c.Account, id)

@@ -70,15 +70,30 @@ type messages interface {
 // caller and are of the account. Lists are sorted by number, those of accounts
 // and tokens by age; a change of what is not there is CodeNotFound.
 type directory interface {
+	access
+	desks
+	staff
+}
+
+// access is who gets in.
+type access interface {
 	accounts
 	apiTokens
+	signKeys
+}
+
+// desks are what conversations are looked after with.
+type desks interface {
 	queues
 	functions
 	tags
 	topicSets
+}
+
+// staff is who looks after them.
+type staff interface {
 	skills
 	agents
-	signKeys
 }
 
 // accounts are the tenants; domain.DefaultAccount is always among them.

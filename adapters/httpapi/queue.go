@@ -110,7 +110,7 @@ func (p *platform) removeQueue(ctx context.Context, c caller, q domain.Queue) er
 			return inUse("queue", q.Name, "agent", a.Username)
 		}
 	}
-	if err := p.certain(ctx, projectionConversations); err != nil {
+	if err := p.certain(ctx); err != nil {
 		return err
 	}
 	waiting, _, err := p.Reads.Conversations(ctx, domain.ConversationFilter{

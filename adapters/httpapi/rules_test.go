@@ -23,7 +23,7 @@ func TestChannelSettings(t *testing.T) {
 			`{"dialect":"ismessenger","name":"Shop","callback_url":"https://cb.example.com/x","id_type":"custom"}`)
 	}
 	for _, c := range []struct{ body, field, says string }{
-		{body("ismessenger", "voximplant"), "dialect", "not available in this version"},
+		{body("ismessenger", "voximplant"), "id_type", "only for respondio"},
 		{body("ismessenger", "channelx"), "dialect", "not available in this version"},
 		{body("ismessenger", "smoke"), "dialect", "one of"},
 		{body("Shop", ""), "name", "1"},

@@ -47,6 +47,7 @@ type world struct {
 	tokens     map[string]domain.Token // by id
 	events     []domain.Recorded
 	thread     *domain.Thread
+	episodes   map[string]*domain.Episode // by stream
 	deliveries map[uuid.UUID]*domain.Delivery
 	attempts   map[uuid.UUID][]domain.Attempt
 	claims     map[string]*claim
@@ -74,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, reg: prometheus.NewRegistry(), logs: &bytes.Buffer{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		channels: map[string]domain.Channel{}, tokens: map[string]domain.Token{}, thread: domain.NewThread(),
+		channels: map[string]domain.Channel{}, tokens: map[string]domain.Token{}, thread: domain.NewThread(), episodes: map[string]*domain.Episode{},
 		deliveries: map[uuid.UUID]*domain.Delivery{}, attempts: map[uuid.UUID][]domain.Attempt{}, claims: map[string]*claim{},
 		freshErr: func(context.Context) error { return nil }, reached: domain.Position{Partition: 0, Offset: 1 << 40},
 		probe: func(domain.Channel) (domain.Outcome, error) {
@@ -230,6 +231,14 @@ func (w *world) makeChannel(token, idType string) string {
 		`{"dialect":"respondio","name":"Shop","callback_url":"https://cb.example.com/x","id_type":"`+idType+`"}`).want(201).field("id")
 }
 
+// makeKit makes a channel of dialect voximplant over HTTP, with further settings
+// such as `,"close_after":60`, and gives its id.
+func (w *world) makeKit(token, more string) string {
+	w.t.Helper()
+	return w.call(token, "POST", "/v1/channels",
+		`{"dialect":"voximplant","name":"Kit","callback_url":"https://cb.example.com/x"`+more+`}`).want(201).field("id")
+}
+
 // receive lets a contact write and gives the conversation's id.
 func (w *world) receive(channel, ref, external, text string) string {
 	w.t.Helper()
@@ -309,7 +318,17 @@ func (w *world) Channel(id string) (domain.Channel, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ch, ok := w.channels[id]
-	return ch, ok
+	return w.resolved(ch), ok
+}
+
+// resolved completes a channel as the registry does.
+func (w *world) resolved(ch domain.Channel) domain.Channel {
+	if ch.Dialect.HasEpisodes() {
+		t, _ := w.APIToken(ch.Account, ch.APITokenID)
+		q, _ := w.Queue(ch.Account, ch.Desk.Queue)
+		ch.Credentials.APIToken, ch.Desk.Wait = t.Value, q.MaxWait
+	}
+	return ch
 }
 
 // Channels implements registry.
@@ -319,7 +338,7 @@ func (w *world) Channels(account string) []domain.Channel {
 	var list []domain.Channel
 	for _, ch := range w.channels {
 		if ch.Account == account {
-			list = append(list, ch)
+			list = append(list, w.resolved(ch))
 		}
 	}
 	slices.SortFunc(list, func(a, b domain.Channel) int {
@@ -354,7 +373,7 @@ func (w *world) ChangeChannel(_ context.Context, id string, change func(*domain.
 	}
 	ch.Revision++
 	w.channels[id] = ch
-	return ch, nil
+	return w.resolved(ch), nil
 }
 
 // DeleteChannel implements registry.
@@ -378,7 +397,13 @@ func (w *world) Append(_ context.Context, events ...domain.Event) ([]domain.Posi
 		w.events = append(w.events, r)
 		positions = append(positions, r.Position)
 		w.thread.Apply(r)
-		if d, ok := domain.DeliveryOf(r, nil, false); ok && w.deliveries[d.ID] == nil {
+		episode := w.episodes[e.Stream()]
+		if episode == nil {
+			episode = &domain.Episode{}
+			w.episodes[e.Stream()] = episode
+		}
+		took := episode.Apply(r)
+		if d, ok := domain.DeliveryOf(r, episode, took); ok && w.deliveries[d.ID] == nil {
 			w.deliveries[d.ID] = &d
 		}
 		switch data := e.Data.(type) {
@@ -446,7 +471,9 @@ func (w *world) Conversations(_ context.Context, f domain.ConversationFilter, p 
 	var all []domain.Conversation
 	for _, c := range w.thread.Conversations {
 		if c.Account == f.Account && (f.Channel == "" || c.Channel == f.Channel) && (f.Status == "" || c.Status == f.Status) &&
-			(f.Contact == "" || c.ContactRef == f.Contact) {
+			(f.Contact == "" || c.ContactRef == f.Contact) && (f.Handler == "" || c.Handler == f.Handler) &&
+			(f.Agent == "" || c.AgentID == f.Agent) && (f.Queue == 0 || c.Handler == domain.HandlerQueue && c.State.Queue == f.Queue) &&
+			(f.Tag == 0 || c.State != nil && slices.Contains(c.State.Tags, f.Tag)) {
 			all = append(all, *c)
 		}
 	}
@@ -498,7 +525,8 @@ func (w *world) Deliveries(_ context.Context, f domain.DeliveryFilter, p domain.
 	defer w.mu.Unlock()
 	var all []domain.Delivery
 	for _, d := range w.deliveries {
-		if d.Account == f.Account && (f.Channel == "" || d.Channel == f.Channel) && (f.State == "" || d.State == f.State) {
+		if d.Account == f.Account && (f.Channel == "" || d.Channel == f.Channel) && (f.State == "" || d.State == f.State) &&
+			(f.Kind == "" || d.Kind == f.Kind) {
 			all = append(all, *d)
 		}
 	}
