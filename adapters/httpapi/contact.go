@@ -15,21 +15,51 @@ const tagContacts = "Contacts"
 
 // contactView is a contact as the API shows it. What is not known is absent.
 type contactView struct {
-	ID          uuid.UUID `json:"id" format:"uuid"`
-	ChannelID   string    `json:"channel_id"`
-	ContactRef  string    `json:"contact_ref" doc:"The id that the integration uses."`
-	DisplayName string    `json:"display_name" doc:"The name, else the phone number, else the reference."`
-	FirstName   string    `json:"first_name,omitempty"`
-	LastName    string    `json:"last_name,omitempty"`
-	PictureURL  string    `json:"picture_url,omitempty"`
-	Locale      string    `json:"locale,omitempty" example:"pt_PT"`
-	CountryCode string    `json:"country_code,omitempty" doc:"ISO 3166-1 alpha-2." example:"PT"`
-	Timezone    *float64  `json:"timezone,omitempty" doc:"Hours from UTC."`
-	Email       string    `json:"email,omitempty"`
-	Phone       string    `json:"phone,omitempty"`
-	Language    string    `json:"language,omitempty" doc:"ISO 639-1." example:"pt"`
-	CreatedAt   time.Time `json:"created_at"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	ID          uuid.UUID  `json:"id" format:"uuid"`
+	ChannelID   string     `json:"channel_id"`
+	ContactRef  string     `json:"contact_ref" doc:"The id that the integration uses."`
+	DisplayName string     `json:"display_name" doc:"The name, else the phone number, else the reference."`
+	FirstName   string     `json:"first_name,omitempty"`
+	LastName    string     `json:"last_name,omitempty"`
+	PictureURL  string     `json:"picture_url,omitempty"`
+	Locale      string     `json:"locale,omitempty" example:"pt_PT"`
+	CountryCode string     `json:"country_code,omitempty" doc:"ISO 3166-1 alpha-2." example:"PT"`
+	Timezone    *float64   `json:"timezone,omitempty" doc:"Hours from UTC."`
+	Email       string     `json:"email,omitempty"`
+	Phone       string     `json:"phone,omitempty"`
+	Language    string     `json:"language,omitempty" doc:"ISO 639-1." example:"pt"`
+	Visit       *visitView `json:"visit,omitempty" doc:"voximplant: where and with what the contact wrote last."`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+}
+
+// visitView is where and with what a contact writes. What is not known is absent.
+type visitView struct {
+	UTM         map[string]string `json:"utm,omitempty" doc:"source, campaign, content, medium, term."`
+	PageURL     string            `json:"page_url,omitempty"`
+	PageTitle   string            `json:"page_title,omitempty"`
+	Latitude    *float64          `json:"latitude,omitempty"`
+	Longitude   *float64          `json:"longitude,omitempty"`
+	Country     string            `json:"country,omitempty"`
+	CountryCode string            `json:"country_code,omitempty"`
+	Region      string            `json:"region,omitempty"`
+	RegionCode  string            `json:"region_code,omitempty"`
+	City        string            `json:"city,omitempty"`
+	IPAddress   string            `json:"ip_address,omitempty"`
+	DeviceType  string            `json:"device_type,omitempty"`
+	DeviceModel string            `json:"device_model,omitempty"`
+	UserAgent   string            `json:"user_agent,omitempty"`
+}
+
+func showVisit(v *domain.Visit) *visitView {
+	if v == nil {
+		return nil
+	}
+	return &visitView{
+		UTM: v.UTM, PageURL: v.PageURL, PageTitle: v.PageTitle, Latitude: v.Latitude, Longitude: v.Longitude,
+		Country: v.Country, CountryCode: v.CountryCode, Region: v.Region, RegionCode: v.RegionCode, City: v.City,
+		IPAddress: v.IPAddress, DeviceType: v.DeviceType, DeviceModel: v.DeviceModel, UserAgent: v.UserAgent,
+	}
 }
 
 func showContact(c domain.Contact) contactView {
@@ -37,7 +67,7 @@ func showContact(c domain.Contact) contactView {
 		ID: c.ID, ChannelID: c.Channel, ContactRef: c.Ref, DisplayName: c.DisplayName(),
 		FirstName: c.Profile.FirstName, LastName: c.Profile.LastName, PictureURL: c.Profile.PictureURL,
 		Locale: c.Profile.Locale, CountryCode: c.Profile.CountryCode, Timezone: c.Profile.Timezone,
-		Email: c.Profile.Email, Phone: c.Profile.Phone, Language: c.Profile.Language,
+		Email: c.Profile.Email, Phone: c.Profile.Phone, Language: c.Profile.Language, Visit: showVisit(c.Profile.Visit),
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 }
