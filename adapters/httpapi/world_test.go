@@ -477,9 +477,19 @@ func (w *world) Conversations(_ context.Context, f domain.ConversationFilter, p 
 			all = append(all, *c)
 		}
 	}
-	slices.SortFunc(all, func(a, b domain.Conversation) int { return b.LastMessageAt.Compare(a.LastMessageAt) })
-	list, next, err := part(all, p)
-	return list, next, cmp.Or(w.readErr, err)
+	// The cursor is a place in the order, so it holds when conversations leave the list.
+	key := func(c domain.Conversation) string { return c.LastMessageAt.Format(time.RFC3339Nano) + c.ID.String() }
+	slices.SortFunc(all, func(a, b domain.Conversation) int { return cmp.Compare(key(b), key(a)) })
+	if p.After != "" {
+		if len(p.After) < 40 {
+			return nil, "", domain.Invalid("cursor", "cannot be read")
+		}
+		all = slices.DeleteFunc(all, func(c domain.Conversation) bool { return key(c) >= p.After })
+	}
+	if len(all) <= p.Limit {
+		return all, "", w.readErr
+	}
+	return all[:p.Limit], key(all[p.Limit-1]), w.readErr
 }
 
 // Conversation implements reads.
