@@ -104,6 +104,7 @@ func TestClose_activity(t *testing.T) {
 func TestClose_bot(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) *world {
+		t.Helper()
 		w := newWorld(t)
 		w.channelWith("c", desk(domain.Desk{Function: 1, CloseAfter: 86_400, BotClose: 60}))
 		w.keeper(nil)
@@ -310,7 +311,7 @@ func TestClose_ranOutWhileNobodyLooked(t *testing.T) {
 				const many = 3*page + 7
 				w := newWorld(t)
 				w.channelWith("c", desk(domain.Desk{CloseAfter: 60}))
-				_, stop := w.keeper(nil)
+				stop := w.keeper(nil)
 				for i := range many {
 					w.writes("c", fmt.Sprintf("u%d", i))
 				}

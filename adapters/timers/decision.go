@@ -37,6 +37,7 @@ type decision struct {
 	event        domain.Event
 	due          time.Time // zero when that is not known
 	agent        string    // who gets the conversation, if it is distributed
+	place        place     // and as which of its conversations
 }
 
 const (
@@ -122,8 +123,10 @@ func (k *Keeper) claim(ctx context.Context, all []decision) ([]decision, error) 
 	maps.DeleteFunc(k.held, func(_ uuid.UUID, until time.Time) bool { return !now.Before(until) })
 	var ids []uuid.UUID
 	for _, d := range all {
-		if _, mine := k.held[d.event.ID]; !mine {
-			ids = append(ids, d.event.ID)
+		for _, id := range []uuid.UUID{d.event.ID, d.place.id} {
+			if id != uuid.Nil && !k.holds(id) {
+				ids = append(ids, id)
+			}
 		}
 	}
 	if len(ids) > 0 {
@@ -139,11 +142,17 @@ func (k *Keeper) claim(ctx context.Context, all []decision) ([]decision, error) 
 	}
 	won := make([]decision, 0, len(all))
 	for _, d := range all {
-		if _, mine := k.held[d.event.ID]; mine {
+		if k.holds(d.event.ID) && k.holds(d.place.id) {
 			won = append(won, d)
 		}
 	}
 	return won, nil
+}
+
+// holds tells whether this node has a claim, or none is needed.
+func (k *Keeper) holds(id uuid.UUID) bool {
+	_, mine := k.held[id]
+	return mine || id == uuid.Nil
 }
 
 // append tells the log, and tells how many decisions are in it for certain.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -79,27 +80,39 @@ func (k *Keeper) halls(ctx context.Context, list []domain.Conversation, ready ma
 	return all, nil
 }
 
-// hand claims what the halls would give, and appends what is still right once it is
-// known what other nodes have claimed.
+// plans is how often a distribution is planned anew when other nodes have claimed
+// a part of it.
+const plans = 3
+
+// hand claims what the halls would give, and appends it. Where another node has
+// claimed a part, what is left is planned anew, as that node leaves it.
 func (k *Keeper) hand(ctx context.Context, halls []*hall, all []decision) (int, error) {
-	mine := map[uuid.UUID]struct{}{}
-	for some := range slices.Chunk(all, batch) {
-		won, err := k.claim(ctx, some)
-		if err != nil {
-			return 0, err
+	for plan := 1; ; plan++ {
+		var won []decision
+		for some := range slices.Chunk(all, batch) {
+			mine, err := k.claim(ctx, some)
+			if err != nil {
+				return 0, err
+			}
+			won = append(won, mine...)
 		}
-		for _, d := range won {
-			mine[d.event.ID] = struct{}{}
+		if len(won) == len(all) || plan == plans {
+			all = won
+			break
 		}
-	}
-	if len(mine) < len(all) {
-		wanted := make(map[uuid.UUID]struct{}, len(all))
+		taken := map[uuid.UUID]struct{}{}
 		for _, d := range all {
-			wanted[d.event.ID] = struct{}{}
+			if !k.holds(d.place.id) { // as good as given
+				d.place.seat.open = max(d.place.seat.open, d.place.nth)
+			}
+			if !k.holds(d.event.ID) {
+				taken[d.event.ID] = struct{}{}
+			}
 		}
 		all = nil
 		for _, h := range halls {
-			all = append(all, h.give(h.without(wanted, mine))...)
+			h.lose(taken)
+			all = append(all, h.give(h.turns)...)
 		}
 	}
 	appended := 0
@@ -209,7 +222,8 @@ func (h *hall) give(turns []turn) []decision {
 			continue
 		}
 		given = append(given, decision{
-			kind: kindDistributed, conversation: t.conversation, event: t.give(best.agent), agent: best.agent.ID(),
+			kind: kindDistributed, conversation: t.conversation, event: t.give(best.agent),
+			agent: best.agent.ID(), place: best.place(open[best] + 1),
 		})
 		if open[best]++; open[best] >= best.agent.MostOpen {
 			free = slices.DeleteFunc(free, func(s *seat) bool { return s == best })
@@ -218,23 +232,29 @@ func (h *hall) give(turns []turn) []decision {
 	return given
 }
 
-// without gives the turns that were wanted and are mine. The others that were
-// wanted are in the hands of another node; whoever it gives them to has less room.
-func (h *hall) without(wanted, mine map[uuid.UUID]struct{}) []turn {
-	var left []turn
-	for _, t := range h.turns {
-		if _, ok := mine[t.id]; ok {
-			left = append(left, t)
-			continue
-		}
-		if _, lost := wanted[t.id]; !lost {
-			continue
-		}
+// place is the nth conversation that an agent may have. It is claimed besides the
+// conversation, so that two nodes that have not heard of one another yet do not
+// both give the agent its last one.
+type place struct {
+	id   uuid.UUID
+	seat *seat
+	nth  int
+}
+
+func (s *seat) place(nth int) place {
+	return place{id: domain.DeriveID("place", s.agent.Account, s.agent.ID(), strconv.Itoa(nth)), seat: s, nth: nth}
+}
+
+// lose takes out the conversations that another node has claimed. Whoever it gives
+// them to has less room.
+func (h *hall) lose(taken map[uuid.UUID]struct{}) {
+	h.turns = slices.DeleteFunc(h.turns, func(t turn) bool {
+		_, gone := taken[t.id]
 		for _, s := range h.seats {
-			if t.fits(s.agent) {
+			if gone && t.fits(s.agent) {
 				s.open++
 			}
 		}
-	}
-	return left
+		return gone
+	})
 }

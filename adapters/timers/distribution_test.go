@@ -239,6 +239,31 @@ func TestDistribute_takenMeanwhile(t *testing.T) {
 	})
 }
 
+// Ensure that two nodes of which neither has heard what the other gave do not give
+// an agent more than it takes, even when they would give other conversations.
+func TestDistribute_lastPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := serving(t, agent(1, func(a *domain.Agent) { a.Queues, a.MostOpen = []int64{1, 3}, 1 }))
+		w.writes("1", "a")
+		w.stall(true)
+		stop := w.keeper(nil)
+		pass(100 * time.Millisecond)
+		stop()
+		w.writes("3", "b") // is served before a
+		w.mu.Lock()
+		w.rows.Apply(w.log[len(w.log)-1]) // in another partition, which is not behind
+		w.mu.Unlock()
+		w.keeper(nil)
+		pass(time.Second)
+		w.stall(false)
+		pass(time.Minute)
+		if got := w.given(); !slices.Equal(got, []string{"a->1"}) {
+			t.Fatalf("given: %v, want a only", got)
+		}
+	})
+}
+
 // bubble is a test that has no deadline: a bubble of synctest must not ask for it.
 type bubble struct{ testing.TB }
 
@@ -253,7 +278,7 @@ func TestDistribute_properties(t *testing.T) {
 			keepers := rapid.IntRange(1, 3).Draw(r, "keepers")
 			waits := keepers > 1 || rapid.Bool().Draw(r, "freshness")
 			for range keepers {
-				_, stop := w.keeper(func(cfg *Config) {
+				stop := w.keeper(func(cfg *Config) {
 					if waits {
 						cfg.Freshness = fresh{w}
 					}

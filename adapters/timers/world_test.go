@@ -85,7 +85,7 @@ func desk(d domain.Desk) func(*domain.Channel) {
 }
 
 // keeper runs a keeper until the test ends, or until stop is called.
-func (w *world) keeper(change func(*Config)) (k *Keeper, stop func()) {
+func (w *world) keeper(change func(*Config)) (stop func()) {
 	w.t.Helper()
 	cfg := Config{Store: w, Log: w, Directory: w, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
@@ -103,7 +103,7 @@ func (w *world) keeper(change func(*Config)) (k *Keeper, stop func()) {
 	}()
 	stop = func() { cancel(); <-done }
 	w.t.Cleanup(stop)
-	return k, stop
+	return stop
 }
 
 // pass lets time pass.
