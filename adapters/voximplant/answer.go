@@ -36,12 +36,23 @@ type failedWith struct {
 // taken is the answer to an event or a reply that was taken (section 4.4).
 const taken = `{"success":true,"result":true}`
 
-// accepted says that what was posted is in the log, and where.
-func accepted(w http.ResponseWriter, position domain.Position) {
+// accepted says that what was posted is in the log, and where the last of it is.
+func accepted(w http.ResponseWriter, positions []domain.Position) {
 	h := w.Header()
 	h.Set("Content-Type", jsonType)
-	h.Set("Parley-Position", strconv.Itoa(position.Partition)+":"+strconv.FormatInt(position.Offset, 10))
+	if len(positions) > 0 {
+		h.Set("Parley-Position", where(positions))
+	}
 	_, _ = io.WriteString(w, taken) // a caller who has gone will repeat
+}
+
+// where names the place of the last of the events that were appended.
+func where(positions []domain.Position) string {
+	if len(positions) == 0 {
+		return ""
+	}
+	last := positions[len(positions)-1]
+	return strconv.Itoa(last.Partition) + ":" + strconv.FormatInt(last.Offset, 10)
 }
 
 // tell writes an answer. A caller who has gone needs none.

@@ -33,39 +33,28 @@ func (d *Door) event(w http.ResponseWriter, r *http.Request) {
 		d.onlyPost(w, atEvent)
 		return
 	}
-	event, position, err := d.take(r, id, started)
+	event, positions, err := d.take(r, id, started)
 	if err != nil {
 		d.refuse(w, r, atEvent, err, "channel", id)
 		return
 	}
-	accepted(w, position)
+	accepted(w, positions)
 	d.metrics.took(d.now().Sub(started))
-	d.logger.DebugContext(r.Context(), "kit.accepted", "channel", id, "event", event.ID, "partition", position.Partition, "offset", position.Offset)
+	d.logger.DebugContext(r.Context(), "kit.accepted", "channel", id, "event", event.ID, "position", where(positions))
 }
 
 // take appends what a request says and gives its position.
-func (d *Door) take(r *http.Request, id string, now time.Time) (domain.Event, domain.Position, error) {
+func (d *Door) take(r *http.Request, id string, now time.Time) (domain.Event, []domain.Position, error) {
 	ch, err := d.admit(r, id)
 	if err != nil {
-		return domain.Event{}, domain.Position{}, err
+		return domain.Event{}, nil, err
 	}
 	event, err := d.read(r, ch, now)
 	if err != nil {
-		return domain.Event{}, domain.Position{}, err
+		return domain.Event{}, nil, err
 	}
 	positions, err := d.log.Append(r.Context(), event)
-	if err != nil {
-		return domain.Event{}, domain.Position{}, err
-	}
-	return event, last(positions), nil
-}
-
-// last gives the position of the last of the events that were appended.
-func last(positions []domain.Position) domain.Position {
-	if len(positions) == 0 {
-		return domain.Position{}
-	}
-	return positions[len(positions)-1]
+	return event, positions, err
 }
 
 // admit finds the channel of a request whose token is good for it. Whether there

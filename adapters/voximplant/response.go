@@ -28,29 +28,29 @@ func (d *Door) respond(w http.ResponseWriter, r *http.Request) {
 		d.onlyPost(w, atResponse)
 		return
 	}
-	ch, position, err := d.answerLater(r)
+	ch, positions, err := d.answerLater(r)
 	if err != nil {
 		d.refuse(w, r, atResponse, err, "channel", ch.ID)
 		return
 	}
-	accepted(w, position)
+	accepted(w, positions)
 	d.metrics.answered(atResponse, http.StatusOK)
-	d.logger.DebugContext(r.Context(), "kit.responded", "channel", ch.ID, "partition", position.Partition, "offset", position.Offset)
+	d.logger.DebugContext(r.Context(), "kit.responded", "channel", ch.ID, "position", where(positions))
 }
 
 // answerLater appends what a later answer asks for.
-func (d *Door) answerLater(r *http.Request) (domain.Channel, domain.Position, error) {
+func (d *Door) answerLater(r *http.Request) (domain.Channel, []domain.Position, error) {
 	conversation, ch, err := d.conversationOf(r)
 	if err != nil {
-		return domain.Channel{}, domain.Position{}, err
+		return domain.Channel{}, nil, err
 	}
 	body, err := readAll(r, new(bytes.Buffer), maxBody)
 	if err != nil {
-		return ch, domain.Position{}, err
+		return ch, nil, err
 	}
 	said, err := parseReply(body)
 	if err != nil {
-		return ch, domain.Position{}, err
+		return ch, nil, err
 	}
 	state := conversation.State
 	if state.Handler != domain.HandlerBot {
@@ -66,10 +66,10 @@ func (d *Door) answerLater(r *http.Request) (domain.Channel, domain.Position, er
 		ID: domain.DeriveID("function-response", conversation.ID.String(), state.Inbound.String(), hex.EncodeToString(hash[:])),
 	}, d.commands.of(ch, said), d.now())
 	if len(events) == 0 {
-		return ch, domain.Position{}, nil
+		return ch, nil, nil
 	}
 	positions, err := d.log.Append(r.Context(), events...)
-	return ch, last(positions), err
+	return ch, positions, err
 }
 
 // conversationOf finds the open conversation that a request names by the UUID that
