@@ -206,7 +206,7 @@ func TestSenders(t *testing.T) {
 	}
 	sender := func(a answer) string { return a.field("sender", "type") + " " + a.field("sender", "username") }
 	mine := say("")
-	if sender(mine) != "agent agent of default" || mine.field("sender", "id") == "0" {
+	if mine.field("sender", "type") != "agent" || mine.field("sender", "username") != "agent of default" || mine.field("sender", "id") == "0" {
 		t.Errorf("nobody named: %s", mine.body)
 	}
 	if again := say(""); again.field("sender") != mine.field("sender") {
