@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -188,8 +189,6 @@ func (f *kitFunction) gets(t *testing.T, n int) []kitAsked {
 // command is a payload item of a function's reply.
 func command(name string, more object) object {
 	item := object{"type": "cmd", "name": name}
-	for key, v := range more {
-		item[key] = v
-	}
+	maps.Copy(item, more)
 	return item
 }

@@ -210,6 +210,71 @@ func signatureRefused(t *testing.T, s *kit) { //nolint:thelper // a test
 	eventually(t, 20*time.Second, "no warning", func() bool { return warnings() == "" })
 }
 
+// refuses503 has the stub answer 503 from now on.
+func (s *kitStub) refuses503() {
+	s.answers(func(_ int, _ kitCall, w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+}
+
+// saltChanged: a new salt is checked, and signs what waits, too.
+func saltChanged(t *testing.T, s *kit) { //nolint:thelper // a test
+	const other = "0123456789abcdef"
+	c := s.acme.channel(t)
+	c.stub.refuses503()
+	m := c.replies(t, c.hears(t, kitClient, "hello"), "waits")
+	eventually(t, 20*time.Second, "a first post", func() bool { return len(c.stub.events()) == 1 })
+	c.stub.signed(other, kitToken)
+	c.stub.answers(nil)
+	c.change(t, object{"security_salt": other})
+	c.outcome(t, m.ID)
+	calls := c.stub.gets(t, 2)
+	if calls[0].id != calls[1].id || calls[0].header.Get("Authorization") == calls[1].header.Get("Authorization") {
+		t.Errorf("%s signed %s, then %s signed %s", calls[0].id, calls[0].header.Get("Authorization"), calls[1].id, calls[1].header.Get("Authorization"))
+	}
+	if n := len(c.stub.checks()); n != 2 {
+		t.Errorf("%d checks", n)
+	}
+}
+
+// callbackMoved: what waits goes to the new address, which is checked first.
+func callbackMoved(t *testing.T, s *kit) { //nolint:thelper // a test
+	c, elsewhere := s.acme.channel(t), newKitStub(t)
+	elsewhere.signed(kitSalt, kitToken)
+	c.stub.refuses503()
+	m := c.replies(t, c.hears(t, kitClient, "hello"), "waits")
+	eventually(t, 20*time.Second, "a first post", func() bool { return len(c.stub.events()) == 1 })
+	c.change(t, object{"callback_url": elsewhere.URL + "/hook?key=1"})
+	c.outcome(t, m.ID)
+	if call := elsewhere.gets(t, 1)[0]; call.uri != "/hook?key=1" || string(call.raw) != string(c.stub.events()[0].raw) {
+		t.Errorf("%s got %s", call.uri, call.raw)
+	}
+	if checks := elsewhere.checks(); len(checks) != 1 || checks[0].uri != "/hook?key=1" {
+		t.Errorf("checks: %+v", checks)
+	}
+}
+
+// channelDeleted: what waits for a channel that is deleted is dropped, and what
+// it has logged in is out.
+func channelDeleted(t *testing.T, s *kit) { //nolint:thelper // a test
+	c := s.acme.channel(t)
+	c.stub.refuses503()
+	m := c.replies(t, c.hears(t, kitClient, "hello"), "waits")
+	eventually(t, 20*time.Second, "a first post", func() bool { return len(c.stub.events()) == 1 })
+	s.acme.must(t, http.MethodDelete, "/v1/channels/"+c.id, nil, http.StatusNoContent, nil)
+	kitRefused(t, s.refreshes(t, c.refresh), http.StatusUnauthorized)
+	kitRefused(t, s.login(t, "acme", c.token, c.id), http.StatusNotFound)
+	if got := c.post(t, c.says(kitClient, "anybody?")); got.status != http.StatusUnauthorized && got.status != http.StatusNotFound {
+		t.Errorf("%d %s", got.status, got.raw)
+	}
+	if m := c.outcome(t, m.ID); m.Status != "failed" {
+		t.Errorf("%+v", m)
+	}
+	if n := len(c.stub.events()); n > 2 { // a repeat may have been on its way
+		t.Errorf("%d posts", n)
+	}
+}
+
 // TestVoximplantDatabaseAway: logins and inbound events need only the log; the
 // rows are there when the database is.
 func TestVoximplantDatabaseAway(t *testing.T) {

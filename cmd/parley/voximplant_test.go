@@ -113,7 +113,7 @@ func (s *kit) account(t *testing.T, name string) *kitAccount {
 	return a
 }
 
-// makes makes something that the account numbers, and gives its number.
+// makes creates something that the account numbers, and gives its number.
 func (a *kitAccount) makes(t *testing.T, what string, body object) int64 {
 	t.Helper()
 	var made struct {
