@@ -2,6 +2,8 @@ package projections_test
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -207,4 +209,123 @@ func TestEpisodes_doubledRecordsChangeNothing(t *testing.T) {
 			t.Fatalf("doubled records changed rows (-once +twice):\n%s", diff)
 		}
 	})
+}
+
+// at numbers events as records, from an offset on.
+func at(offset int, events ...domain.Event) []domain.Recorded {
+	out := make([]domain.Recorded, len(events))
+	for i, e := range events {
+		out[i] = domain.Recorded{Event: e, Position: domain.Position{Partition: partition, Offset: int64(offset + i)}}
+	}
+	return out
+}
+
+// Ensure that a call queues behind what its function has been called for before,
+// also when it is the run itself that gives the conversation to that function.
+func TestDeliveries_laneOfAFunctionThatComesBack(t *testing.T) {
+	t.Parallel()
+	ch, now := deskChannels()[1], time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	asks := func(external string) domain.Event {
+		now = now.Add(time.Second)
+		return ch.Receive("una", external, now, domain.Content{Type: domain.ContentText, Text: "hello"}, nil, now)
+	}
+	c := domain.Conversation{
+		ID: domain.ConversationID(ch.ID, "una"), ContactRef: "una", Status: domain.StatusOpen, State: &domain.Episode{},
+	}
+	to := func(function int64) domain.Event {
+		e, err := c.Assign(ch, uuid.New(), domain.Assignment{To: domain.HandlerBot, Function: function}, "desk", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	closed := func() domain.Event {
+		e := asks("")
+		e.ID, e.Data = uuid.New(), domain.ConversationClosed{ConversationID: c.ID, Reason: domain.ClosedByUnknown}
+		return e
+	}
+	tests := map[string]struct {
+		stored, run []domain.Event
+		target      string
+	}{
+		"as it is":  {[]domain.Event{asks("1")}, []domain.Event{asks("2")}, "#4"},
+		"assigned":  {[]domain.Event{asks("1"), to(5), asks("2"), to(4)}, []domain.Event{to(5), asks("3")}, "#5"},
+		"by itself": {[]domain.Event{asks("1"), to(5), closed()}, []domain.Event{asks("2")}, "#4"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := database(t)
+			p := projections.NewDeliveries(pool)
+			applyDeliveries(t, pool, p, partition, at(0, test.stored...))
+			applyDeliveries(t, pool, p, partition, at(len(test.stored), test.run...))
+			heads, err := p.OpenHeads(t.Context(), partition, ch.ID+test.target, time.Time{}, 10, 10, 10, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			err = pool.QueryRow(t.Context(), "select count(*) from deliveries where head and target = $1", ch.ID+test.target).Scan(&n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n != 1 || len(heads) != 2 || heads[0].Position.Offset > heads[1].Position.Offset {
+				t.Errorf("%d heads; the lane is %+v", n, heads)
+			}
+		})
+	}
+}
+
+// Ensure that a message whose sender used its ids again, and whose record lands
+// once more after it has been forgotten, is there once and calls nobody again.
+func TestEpisodes_forgottenRecordLandsAgain(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	b := both{pool, projections.NewDeliveries(pool)}
+	ch, now := deskChannels()[1], time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	asks := func(external string) domain.Event {
+		return ch.Receive("una", external, now, domain.Content{Type: domain.ContentText, Text: "hello"}, nil, now)
+	}
+	log := []domain.Event{asks("m")}
+	now = now.Add(25 * time.Hour)
+	log = append(log, asks("m"))
+	for i := range domain.MaxHeard + 1 {
+		log = append(log, asks(strconv.Itoa(i)))
+	}
+	b.project(t, at(0, log...)...)
+	b.project(t, at(len(log), log[1])...)
+	for table, want := range map[string]int{"messages": len(log), "deliveries": len(log)} {
+		var n int
+		if err := pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n != want {
+			t.Errorf("%d %s, want %d", n, table, want)
+		}
+	}
+}
+
+// Ensure that Made knows all runs of a transaction, and nothing of the one before.
+func TestDeliveries_madeInSeveralRuns(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	p := projections.NewDeliveries(pool)
+	ch, now := deskChannels()[0], time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	made := func() (offsets []int) {
+		for offset := range 5 {
+			if d, ok := p.Made(partition, int64(offset)); ok && d.Position.Offset == int64(offset) {
+				offsets = append(offsets, offset)
+			}
+		}
+		return offsets
+	}
+	for offset := range 5 {
+		if offset%3 == 0 {
+			p.Begin(partition)
+		}
+		e := ch.SendAs(domain.BotSender(), "una", uuid.New(), domain.Content{Type: domain.ContentText, Text: "hello"}, "", now)
+		applyDeliveries(t, pool, p, partition, at(offset, e))
+		if want := [][]int{{0}, {0, 1}, {0, 1, 2}, {3}, {3, 4}}[offset]; !slices.Equal(made(), want) {
+			t.Fatalf("made %v, want %v", made(), want)
+		}
+	}
 }
