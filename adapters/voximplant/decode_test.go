@@ -94,8 +94,6 @@ func read(t testing.TB, body string) (domain.Event, domain.MessageReceived) {
 	return e, d
 }
 
-func degree(d float64) *float64 { return &d }
-
 // Ensure the full example is read whole.
 func TestDecodeFull(t *testing.T) {
 	t.Parallel()
@@ -112,7 +110,7 @@ func TestDecodeFull(t *testing.T) {
 			Email: "jana@acme.example", Language: "cs",
 			Visit: &domain.Visit{
 				UTM:     domain.Texts{"source": "newsletter", "campaign": "spring", "content": "banner-2", "medium": "email", "term": "boots"},
-				PageURL: "https://shop.acme.example/boots", PageTitle: "Boots", Latitude: degree(50.0875), Longitude: degree(14.4213),
+				PageURL: "https://shop.acme.example/boots", PageTitle: "Boots", Latitude: new(50.0875), Longitude: new(14.4213),
 				Country: "Czechia", CountryCode: "CZ", Region: "Prague", RegionCode: "PR", City: "Prague", IPAddress: "192.0.2.17",
 				DeviceType: "mobile", DeviceModel: "Pixel 9", UserAgent: "Mozilla/5.0 (Linux; Android 15)",
 			},
@@ -220,7 +218,7 @@ func TestDecodeContent(t *testing.T) {
 			[]domain.Item{
 				image, {Type: domain.ItemVideo, FileName: "v", URL: "http://x.example/v"}, {Type: domain.ItemAudio, URL: "https://x.example/a"},
 				{Type: domain.ItemFile, FileName: "7", URL: "https://x.example/d"}, {Type: domain.ItemContact, Name: "Showroom", Number: "420601000222"},
-				{Type: domain.ItemLocation, Latitude: degree(50.08), Longitude: degree(14.42), Address: "Main Street 1"},
+				{Type: domain.ItemLocation, Latitude: new(50.08), Longitude: new(14.42), Address: "Main Street 1"},
 			},
 		},
 		"unknown kinds": {
@@ -292,10 +290,10 @@ func TestDecodeProfile(t *testing.T) {
 		`"client_phone":true,"client_avatar":[],"client_display_name":{},"client_email":false,"client_language":"cs"`: {Language: "cs"},
 		`"utm":"x","page":[1],"location":5,"device":true,"client_language":"cs"`:                                      {Language: "cs"},
 		`"utm":{"source":"a","medium":7,"term":true,"campaign":"","other":"x"}`:                                       visit(domain.Visit{UTM: domain.Texts{"source": "a", "medium": "7"}}),
-		`"location":{"latitude":"50.5","longitude":" 14 ","city":"Prague"}`:                                           visit(domain.Visit{Latitude: degree(50.5), Longitude: degree(14), City: "Prague"}),
-		`"location":{"latitude":0,"longitude":1e999}`:                                                                 visit(domain.Visit{Latitude: degree(0)}),
+		`"location":{"latitude":"50.5","longitude":" 14 ","city":"Prague"}`:                                           visit(domain.Visit{Latitude: new(50.5), Longitude: new(float64(14)), City: "Prague"}),
+		`"location":{"latitude":0,"longitude":1e999}`:                                                                 visit(domain.Visit{Latitude: new(float64(0))}),
 		`"location":{"latitude":"x","longitude":true}`:                                                                nil,
-		`"location":{"latitude":90.5,"longitude":-180}`:                                                               visit(domain.Visit{Longitude: degree(-180)}),
+		`"location":{"latitude":90.5,"longitude":-180}`:                                                               visit(domain.Visit{Longitude: new(float64(-180))}),
 		`"page":{"url":"/boots","title":{}}`:                                                                          visit(domain.Visit{PageURL: "/boots"}),
 		`"client_display_name":"` + strings.Repeat("ü", 1500) + `"`:                                                   {DisplayName: strings.Repeat("ü", 1000)},
 		`"client_display_name":"a\u0000b"`:                                                                            {DisplayName: "a\uFFFDb"},
