@@ -2,7 +2,6 @@ package callback
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -235,25 +234,65 @@ func TestSend_Unreachable(t *testing.T) {
 	}
 }
 
-// Ensure a test call is made once and judged by the dialect.
-func TestProbe(t *testing.T) {
+// Ensure certificates are checked, unless the call says otherwise; and that a call
+// that wants its certificate checked never goes over a connection that was not.
+func TestSend_Certificates(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "m1") }) //nolint:errcheck // a test
-	p := &Prober{
-		Sender: sender(t, time.Second), Dialects: map[domain.Dialect]Dialect{domain.DialectRespondIO: plain{}}, Now: time.Now,
+	var n atomic.Int32
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { n.Add(1) }))
+	t.Cleanup(server.Close)
+	s := sender(t, 5*time.Second)
+	strict, lax := post(server.URL), post(server.URL)
+	lax.SkipTLSVerify = true
+	for range 2 {
+		if answer := s.Send(t.Context(), strict); answer.Fault != domain.ReasonUnreachable || !strings.Contains(answer.Detail, "x509") {
+			t.Errorf("checked: %+v", answer)
+		}
+		if answer := s.Send(t.Context(), lax); answer.Status != 200 {
+			t.Errorf("unchecked: %+v", answer)
+		}
 	}
-	ch := domain.Channel{ID: "c1", Dialect: domain.DialectRespondIO, CallbackURL: url, IDType: domain.IDTypePhone}
-	if o, err := p.Probe(t.Context(), ch); err != nil || o.Verdict != domain.Delivered || o.ExternalID != "m1" {
-		t.Errorf("got %+v, %v", o, err)
+	if n.Load() != 2 {
+		t.Errorf("%d calls", n.Load())
 	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := p.Probe(gone, ch); err == nil {
-		t.Error("a probe whose asker has gone has an outcome")
+	guarded := NewSender(nil, 5*time.Second, 4)
+	t.Cleanup(guarded.Close)
+	if answer := guarded.Send(t.Context(), lax); answer.Fault != domain.ReasonAddressRefused {
+		t.Errorf("an inner address, unchecked: %+v", answer)
 	}
-	ch.Dialect = "smoke signals"
-	if _, err := p.Probe(t.Context(), ch); domain.CodeOf(err) != domain.CodeInvalid {
-		t.Errorf("got %v", err)
+}
+
+// Ensure a redirect is not followed by calls that take any certificate either.
+func TestSend_UncheckedRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	t.Cleanup(server.Close)
+	call := post(server.URL)
+	call.SkipTLSVerify = true
+	if answer := sender(t, 5*time.Second).Send(t.Context(), call); answer.Status != http.StatusFound {
+		t.Errorf("got %+v", answer)
+	}
+}
+
+// Ensure a call's own time holds where it is the shorter one, and only there.
+func TestSend_TimeOfACall(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not see the client go
+		<-r.Context().Done()
+	})
+	for _, c := range []struct{ setting, call time.Duration }{
+		{time.Hour, 50 * time.Millisecond},
+		{50 * time.Millisecond, time.Hour},
+		{50 * time.Millisecond, 0},
+	} {
+		call := post(url)
+		call.Timeout = c.call
+		began := time.Now()
+		answer := sender(t, c.setting).Send(t.Context(), call)
+		if took := time.Since(began); answer.Fault != domain.ReasonTimeout || took < 50*time.Millisecond || took > 30*time.Second {
+			t.Errorf("%+v: %+v after %s", c, answer, took)
+		}
 	}
 }
 
