@@ -169,6 +169,9 @@ func (p *platform) removeAgent(ctx context.Context, c caller, a domain.Agent) er
 
 // agentNamed finds the registered agent that a text names, by number or username.
 func (p *platform) agentNamed(account, text string) (domain.Agent, bool) {
+	if text == "" {
+		return domain.Agent{}, false
+	}
 	if number, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if a, ok := p.Directory.Agent(account, number); ok {
 			return a, true

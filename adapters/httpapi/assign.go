@@ -59,7 +59,7 @@ func (p *platform) assignment(ch domain.Channel, in assignInput) (domain.Assignm
 	if !ch.Dialect.HasEpisodes() {
 		return a, nil
 	}
-	if agent, ok := p.agentNamed(ch.Account, in.AgentID); ok && in.AgentID != "" {
+	if agent, ok := p.agentNamed(ch.Account, in.AgentID); ok {
 		a.AgentID = agent.ID()
 	}
 	if a.To == domain.HandlerQueue && a.Queue != 0 {

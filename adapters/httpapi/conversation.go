@@ -147,7 +147,7 @@ func (p *platform) listConversations(ctx context.Context, c caller, in *struct {
 		Account: c.Account, Channel: in.Channel, Contact: in.Contact, Status: domain.ConversationStatus(in.Status),
 		Handler: domain.Handler(in.Handler), Agent: in.Agent, Queue: in.Queue, Tag: in.Tag, Search: strings.TrimSpace(in.Search),
 	}
-	if a, ok := p.agentNamed(c.Account, in.Agent); ok && in.Agent != "" {
+	if a, ok := p.agentNamed(c.Account, in.Agent); ok {
 		f.Agent = a.ID()
 	}
 	part, next, err := p.Reads.Conversations(ctx, f, in.page())
