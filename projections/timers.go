@@ -69,9 +69,11 @@ const (
 			) n
 		), ranked as (
 			select w.id as found, w.waiting_since as at, w.rank from q cross join lateral (
-				select id, waiting_since, row_number() over (order by priority desc, waiting_since) as rank from conversations
-				where account = q.account and queue_id = q.queue
-				order by priority desc, waiting_since limit $1
+				select id, waiting_since, row_number() over (order by priority desc, waiting_since) as rank from (
+					select id, waiting_since, priority from conversations
+					where account = q.account and queue_id = q.queue
+					order by priority desc, waiting_since limit $1
+				) first
 			) w
 		), found as (
 			select found, at from ranked order by rank, at limit $1
