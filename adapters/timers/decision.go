@@ -121,24 +121,24 @@ func (k *Keeper) settle(ctx context.Context, all []decision) (int, error) {
 func (k *Keeper) claim(ctx context.Context, all []decision) ([]decision, error) {
 	now := time.Now() // before the store's clock can have begun to count the lease
 	maps.DeleteFunc(k.held, func(_ uuid.UUID, until time.Time) bool { return !now.Before(until) })
-	var ids []uuid.UUID
+	// Places first: whoever has claimed a conversation has a place for it, so that two
+	// nodes never wait for what the other one holds.
+	var places, events []uuid.UUID
 	for _, d := range all {
-		for _, id := range []uuid.UUID{d.event.ID, d.place.id} {
-			if id != uuid.Nil && !k.holds(id) {
-				ids = append(ids, id)
-			}
+		if !k.holds(d.place.id) {
+			places = append(places, d.place.id)
 		}
 	}
-	if len(ids) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, storeWait)
-		defer cancel()
-		free, err := k.cfg.Store.Claim(ctx, ids, k.cfg.Lease)
-		if err != nil {
-			return nil, fmt.Errorf("claim %d events: %w", len(ids), err)
+	if err := k.take(ctx, places, now); err != nil {
+		return nil, err
+	}
+	for _, d := range all {
+		if k.holds(d.place.id) && !k.holds(d.event.ID) {
+			events = append(events, d.event.ID)
 		}
-		for _, id := range free {
-			k.held[id] = now.Add(k.cfg.Lease)
-		}
+	}
+	if err := k.take(ctx, events, now); err != nil {
+		return nil, err
 	}
 	won := make([]decision, 0, len(all))
 	for _, d := range all {
@@ -147,6 +147,23 @@ func (k *Keeper) claim(ctx context.Context, all []decision) ([]decision, error) 
 		}
 	}
 	return won, nil
+}
+
+// take claims ids from now on.
+func (k *Keeper) take(ctx context.Context, ids []uuid.UUID, now time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	free, err := k.cfg.Store.Claim(ctx, ids, k.cfg.Lease)
+	if err != nil {
+		return fmt.Errorf("claim %d events: %w", len(ids), err)
+	}
+	for _, id := range free {
+		k.held[id] = now.Add(k.cfg.Lease)
+	}
+	return nil
 }
 
 // holds tells whether this node has a claim, or none is needed.

@@ -104,8 +104,7 @@ func (k *Keeper) hand(ctx context.Context, halls []*hall, all []decision) (int, 
 		for _, d := range all {
 			if !k.holds(d.place.id) { // as good as given
 				d.place.seat.open = max(d.place.seat.open, d.place.nth)
-			}
-			if !k.holds(d.event.ID) {
+			} else if !k.holds(d.event.ID) {
 				taken[d.event.ID] = struct{}{}
 			}
 		}
