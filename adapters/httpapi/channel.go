@@ -149,7 +149,7 @@ func (p *platform) channelRoutes() {
 	}, p.rotateChannel)
 	handle(p, operation{
 		id: "test-channel", method: http.MethodPost, path: "/v1/channels/{id}/test", tag: tagChannels, need: domain.RoleAdmin,
-		summary: "Call the callback once",
+		summary:     "Call the callback once",
 		description: "With a test message; for voximplant with the check request. Nothing is stored and nothing is repeated.",
 	}, p.testChannel)
 }
