@@ -258,6 +258,7 @@ type Outcome struct {
 	Detail     string        // for people
 	ExternalID string        // the id the integration gave the message
 	RetryAfter time.Duration // not sooner than this, 0 = as planned
+	Firm       bool          // RetryAfter holds whatever was planned, as with 429 and after a timeout; otherwise up to twice the plan
 	Response   []byte
 }
 

@@ -13,6 +13,7 @@ import (
 //	planned wait of the policy         w
 //	Retry-After r, any answer          between w and 2w: max(w, min(r, 2w))
 //	Retry-After r with 429, a timeout  never sooner than told: max(w, r), at most 24 h
+//	  or an outcome that is Firm       the same
 //	then jitter                        0 to 10 % on top, at most 15 s
 //
 // There is none once the policy's list or age is used up; a wait that Retry-After
@@ -69,7 +70,7 @@ func (s *schedule) maxAge() time.Duration {
 func (w *Worker) next(d domain.Delivery, o domain.Outcome, policy domain.DeliveryPolicy, started, now time.Time) (time.Duration, bool) {
 	s := schedule{
 		policy: policy, tries: d.Tries + 1, sinceFirst: now.Sub(started), retryAfter: o.RetryAfter,
-		floor:  o.Reason == domain.ReasonRateLimited || o.Reason == domain.ReasonTimeout,
+		floor:  o.Firm || o.Reason == domain.ReasonRateLimited || o.Reason == domain.ReasonTimeout,
 		jitter: w.cfg.Jitter,
 	}
 	if d.FirstTriedAt != nil {

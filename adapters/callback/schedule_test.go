@@ -60,3 +60,17 @@ func TestSchedule(t *testing.T) {
 		})
 	}
 }
+
+// Ensure what an endpoint asks for is a promise where its dialect says so, and
+// otherwise bounded by what was planned.
+func TestNext_HoldsWhatIsFirm(t *testing.T) {
+	t.Parallel()
+	w := &Worker{cfg: Config{Jitter: func() float64 { return 0 }}}
+	now := time.Now()
+	for firm, want := range map[bool]time.Duration{true: time.Minute, false: 2 * time.Second} {
+		o := domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, RetryAfter: time.Minute, Firm: firm}
+		if wait, more := w.next(domain.Delivery{}, o, domain.DeliveryPolicy{}, now, now); !more || wait.Truncate(time.Millisecond) != want {
+			t.Errorf("firm %v: wait %s, %v", firm, wait, more)
+		}
+	}
+}
