@@ -55,7 +55,8 @@ func (p *platform) accountRoutes() {
 	handle(p, operation{
 		id: "create-account", method: http.MethodPost, path: "/v1/accounts", tag: tagAccounts, need: domain.RoleAdmin,
 		summary: "Create an account", status: http.StatusCreated,
-		description: "The answer shows the account's first admin token, which is never shown again. " + whose,
+		description: "The answer shows the account's first admin token, which is never shown again. " +
+			"A repeat under an Idempotency-Key whose answer was lost gives that token another secret. " + whose,
 	}, p.createAccount)
 	handle(p, operation{
 		id: "list-accounts", method: http.MethodGet, path: "/v1/accounts", tag: tagAccounts, need: domain.RoleAdmin,

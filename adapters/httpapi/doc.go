@@ -12,6 +12,12 @@
 // something append to the log and never write rows. Every error of /v1 is an
 // RFC 9457 problem document.
 //
+// What an account looks after its conversations with (queues, functions, agents
+// and words) is named by channels and by each other. Such changes are made one at
+// a time on a node, after everything that they name has been looked up: what breaks
+// a rule by itself is 400, what does not fit what is there is 422, and what must
+// not go because something names it is 409.
+//
 // Who calls is told by a bearer token. A token belongs to one account and has
 // one role; things of another account do not exist for it.
 package httpapi

@@ -143,8 +143,16 @@ func (n noun[D, N, C, V]) of(c caller, text string) (D, error) {
 	return d, nil
 }
 
+// mostThings bounds the things of a kind that an account has: they are in every
+// node's memory.
+const mostThings = 10_000
+
 // next gives a number that nothing in the list has, and nothing has had.
+// CodeConflict when the account has as many as it may.
 func next[D any](ctx context.Context, p *platform, account, kind string, all []D, number func(D) int64) (int64, error) {
+	if len(all) >= mostThings {
+		return 0, domain.Errorf(domain.CodeConflict, "An account has at most %d things of the kind %s.", mostThings, kind)
+	}
 	var above int64
 	for _, d := range all {
 		above = max(above, number(d))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/parley-im/parley/domain"
 )
 
 // Ensure queues, functions and the like are made, listed in parts, read, changed
@@ -126,6 +128,21 @@ func TestNounSettings(t *testing.T) {
 	if p := w.call(adminToken, "POST", "/v1/queues", `{"name":"one more"}`).want(409).problem(); !strings.Contains(p.Detail, "20") {
 		t.Errorf("the 21st queue: %s", p.Detail)
 	}
+}
+
+// Ensure an account has no more of a kind than every node can hold in memory.
+func TestMostThings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range int64(mostThings) {
+		if _, err := w.CreateTag(t.Context(), domain.Tag{Account: "default", Number: i + 1, Name: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := w.call(adminToken, "POST", "/v1/tags", `{"name":"one more"}`).want(409).problem(); !strings.Contains(p.Detail, fmt.Sprint(mostThings)) {
+		t.Errorf("one more: %+v", p)
+	}
+	w.call(otherToken, "POST", "/v1/tags", `{"name":"one more"}`).want(201)
 }
 
 // Ensure an agent may say that it is ready with a token of role agent, and no more.
