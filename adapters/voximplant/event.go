@@ -102,10 +102,9 @@ func readClient(v value) (ref string, profile *domain.Profile, err error) {
 	if err := object("client_data", v); err != nil {
 		return "", nil, err
 	}
-	if ref, err = identifier("client_data.client_id", v.member("client_id")); err != nil {
-		return "", nil, err
-	}
-	return ref, readProfile(v), nil
+	id, profile := readProfile(v)
+	ref, err = identifier("client_data.client_id", id)
+	return ref, profile, err
 }
 
 // readMessage reads a message object. One that says nothing is taken as well:

@@ -362,3 +362,35 @@ func TestRefreshTwice(t *testing.T) {
 	w.takenAs(t, w.do(http.MethodPost, "/"+channelA, minimal, "Authorization", "Bearer "+given.Access))
 	refusedWith(t, w.do(http.MethodPost, "/api/v3/botService/refreshToken", strings.Repeat("a", maxForm+1)), http.StatusRequestEntityTooLarge)
 }
+
+// Ensure a token that is known by sight is turned away all the same once it has
+// expired, its key is gone or it is used in place of another kind, and that few
+// are known.
+func TestKnownTokens(t *testing.T) {
+	t.Parallel()
+	w := openDoor(t)
+	p := tokens(t, w.login(acme, theToken, channelA))
+	post := func(token string) *httptest.ResponseRecorder {
+		return w.do(http.MethodPost, "/"+channelA, minimal, "Authorization", "Bearer "+token)
+	}
+	w.takenAs(t, post(p.Access))
+	w.takenAs(t, post(p.Access))
+	tokens(t, w.renews(p.Refresh))
+	refusedWith(t, post(p.Refresh), http.StatusUnauthorized)
+	refusedWith(t, w.renews(p.Access), http.StatusUnauthorized)
+	w.now = noon.Add(15 * time.Minute)
+	refusedWith(t, post(p.Access), http.StatusUnauthorized)
+	w.now = noon
+	w.takenAs(t, post(p.Access))
+	keys := w.keys
+	w.keys = nil
+	refusedWith(t, post(p.Access), http.StatusUnauthorized)
+	w.keys = keys
+	for i := range maxKnown + 100 {
+		w.door.mint.known.keep([32]byte{byte(i), byte(i >> 8)}, claims{}, "")
+	}
+	if n := len(w.door.mint.known.tokens); n > maxKnown {
+		t.Errorf("%d tokens are known", n)
+	}
+	w.takenAs(t, post(p.Access))
+}

@@ -8,14 +8,17 @@ const (
 	maxProfileURL  = 2000
 )
 
-// readProfile reads what client_data tells besides the id (section 4.2). A field
-// of the wrong kind does not cost the message: it is as good as absent, and so is
-// an empty one. nil is an object that tells nothing.
-func readProfile(v value) *domain.Profile {
+// readProfile gives the client_id of client_data as it stands there, and reads
+// what is told besides (section 4.2). A field of the wrong kind does not cost the
+// message: it is as good as absent, and so is an empty one. nil is an object that
+// tells nothing.
+func readProfile(v value) (id value, profile *domain.Profile) {
 	var p domain.Profile
 	var visit domain.Visit
 	for name, m := range v.members() {
 		switch string(name) {
+		case "client_id":
+			id = m
 		case "client_phone":
 			p.Phone = hint(m, maxProfileText)
 		case "client_avatar":
@@ -40,9 +43,9 @@ func readProfile(v value) *domain.Profile {
 		p.Visit = &visit
 	}
 	if p == (domain.Profile{}) {
-		return nil
+		return id, nil
 	}
-	return &p
+	return id, &p
 }
 
 // told tells whether anything is known of a visit.
