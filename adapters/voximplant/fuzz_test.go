@@ -41,7 +41,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%+v", e)
 		}
 		raw, err := json.Marshal(e.Data)
-		if err != nil || !utf8.Valid(raw) || bytes.Contains(raw, []byte(`\u0000`)) && !bytes.Contains(body, []byte(`\\u0000`)) {
+		if err != nil || !utf8.Valid(raw) || bytes.Contains(bytes.ReplaceAll(raw, []byte(`\\`), nil), []byte(`\u0000`)) {
 			t.Fatalf("%s: %v", raw, err)
 		}
 		stored, err := domain.DecodeData(e.Type(), raw)

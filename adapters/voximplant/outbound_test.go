@@ -239,12 +239,12 @@ func TestOutcome(t *testing.T) {
 		{domain.Answer{Status: 410}, domain.Outcome{Verdict: domain.Refused, Reason: domain.ReasonRejected, HTTPStatus: 410, Detail: "HTTP 410"}},
 		{domain.Answer{Status: 408, RetryAfter: "7"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 408, Detail: "HTTP 408"}},
 		{domain.Answer{Status: 425}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 425, Detail: "HTTP 425"}},
-		{domain.Answer{Status: 429, RetryAfter: "7"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonRateLimited, HTTPStatus: 429, Detail: "HTTP 429", RetryAfter: 7 * time.Second}},
+		{domain.Answer{Status: 429, RetryAfter: "7"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonRateLimited, HTTPStatus: 429, Detail: "HTTP 429", RetryAfter: 7 * time.Second, Firm: true}},
 		{domain.Answer{Status: 429}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonRateLimited, HTTPStatus: 429, Detail: "HTTP 429"}},
 		{domain.Answer{Status: 500, RetryAfter: "7"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 500, Detail: "HTTP 500"}},
-		{domain.Answer{Status: 503, RetryAfter: "601"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 10 * time.Minute}},
-		{domain.Answer{Status: 503, RetryAfter: "99999999999999999999"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 10 * time.Minute}},
-		{domain.Answer{Status: 503, RetryAfter: "Thu, 01 Jan 2026 12:00:30 GMT"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 30 * time.Second}},
+		{domain.Answer{Status: 503, RetryAfter: "601"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 10 * time.Minute, Firm: true}},
+		{domain.Answer{Status: 503, RetryAfter: "99999999999999999999"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 10 * time.Minute, Firm: true}},
+		{domain.Answer{Status: 503, RetryAfter: "Thu, 01 Jan 2026 12:00:30 GMT"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503", RetryAfter: 30 * time.Second, Firm: true}},
 		{domain.Answer{Status: 503, RetryAfter: "Thu, 01 Jan 2026 11:00:00 GMT"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503"}},
 		{domain.Answer{Status: 503, RetryAfter: "soon"}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503, Detail: "HTTP 503"}},
 		{domain.Answer{Fault: domain.ReasonTimeout}, domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonTimeout, Detail: "timeout"}},
@@ -258,7 +258,7 @@ func TestOutcome(t *testing.T) {
 			t.Errorf("%+v: %s", c.answer, diff)
 		}
 		asked := Outbound{}.Outcome(delivery(domain.DeliverFunction, domain.Content{}, domain.Subject{}), c.answer, noon)
-		if asked.Verdict == domain.Retry || asked.RetryAfter != 0 {
+		if asked.Verdict == domain.Retry || asked.RetryAfter != 0 || asked.Firm {
 			t.Errorf("a function is asked again after %+v", c.answer)
 		}
 	}

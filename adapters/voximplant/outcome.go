@@ -24,7 +24,7 @@ func (o Outbound) Outcome(d domain.Delivery, a domain.Answer, now time.Time) dom
 	if d.Kind != domain.DeliverFunction {
 		return out
 	}
-	out.RetryAfter = 0
+	out.RetryAfter, out.Firm = 0, false
 	if out.Verdict == domain.Retry {
 		out.Verdict = domain.Refused
 	}
@@ -57,6 +57,7 @@ func judge(a domain.Answer, now time.Time) domain.Outcome {
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500, status < 400:
 		out.Verdict, out.Reason = domain.Retry, domain.ReasonServerError // a redirect is not followed and is a failure like any other
 	}
+	out.Firm = out.RetryAfter > 0
 	return out
 }
 
