@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // kitExample is the full event of voximplant-kit.md 4.1.
@@ -153,8 +154,27 @@ var kitInboundCases = []kitCase{
 		c := s.acme.channel(t)
 		event := c.says(kitClient, "once")
 		kitAccepted(t, c.post(t, event))
+		before := c.conversation(t, kitClient)
 		kitAccepted(t, c.post(t, event))
 		c.only(t, kitClient)
+		if after := c.conversation(t, kitClient); after != before {
+			t.Errorf("%+v, and after the repeat %+v", before, after)
+		}
+		// Nor does a repeat open what was closed, or ask a function again.
+		c.closes(t, before)
+		kitAccepted(t, c.post(t, event))
+		if v := c.conversation(t, kitClient); v.Status != "closed" || v.Episode != 1 || v.Count != 1 {
+			t.Errorf("%+v", v)
+		}
+		asked, f := s.acme.answered(t)
+		kitAccepted(t, asked.post(t, event))
+		kitAccepted(t, asked.post(t, event))
+		kitAccepted(t, asked.post(t, asked.says(kitClient, "more")))
+		eventually(t, 20*time.Second, "the next message", func() bool {
+			calls := f.asked()
+			return len(calls) > 0 && calls[len(calls)-1].body.Text == "more"
+		})
+		f.gets(t, 2)
 	}},
 	{"034", func(t *testing.T, s *kit) {
 		c := s.acme.channel(t)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -148,6 +149,32 @@ func bulkClose(t *testing.T, s *kit) { //nolint:thelper // a test
 		}
 	}
 	c.stub.gets(t, len(clients))
+}
+
+// closedByMany: operators and a bulk close at the same moment close each
+// conversation once.
+func closedByMany(t *testing.T, s *kit) { //nolint:thelper // a test
+	c := s.acme.channel(t)
+	const clients = 20
+	all := make([]kitConversation, clients)
+	for i := range all {
+		all[i] = c.hears(t, crashClient(i), "hello")
+	}
+	var closing sync.WaitGroup
+	for _, v := range all {
+		closing.Go(func() { // either of them may find it closed
+			s.acme.api(t, http.MethodPost, "/v1/conversations/"+v.ID+"/close", object{"agent_id": strconv.FormatInt(s.acme.petra, 10)})
+		})
+	}
+	closing.Go(func() { s.acme.api(t, http.MethodPost, "/v1/conversations/close", object{"channel_id": c.id}) })
+	closing.Wait()
+	for i, v := range all {
+		c.becomes(t, crashClient(i), "closed", func(v kitConversation) bool { return v.Status == "closed" })
+		c.replies(t, v, "the first after the close")
+		if told := kitTold(c.stub.getsOf(t, crashClient(i), 2)); !strings.HasPrefix(told[0], "CLOSED_BY_") || told[1] != "the first after the close" {
+			t.Errorf("told %q", told)
+		}
+	}
 }
 
 // agentDeleted: what an agent had is closed when the agent is deleted.

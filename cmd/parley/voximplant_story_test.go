@@ -212,7 +212,7 @@ func TestVoximplantLife(t *testing.T) {
 		"late reply": lateReply, "function fails": functionFails, "operator after close": operatorAfterClose,
 		"operator takes over": operatorTakesOver, "channel disabled": channelDisabled, "bulk close": bulkClose,
 		"agent deleted": agentDeleted, "transfer to user": transferToUser, "signature refused": signatureRefused,
-		"salt changed": saltChanged, "callback moved": callbackMoved, "channel deleted": channelDeleted,
+		"salt changed": saltChanged, "callback moved": callbackMoved, "channel deleted": channelDeleted, "closed by many": closedByMany,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

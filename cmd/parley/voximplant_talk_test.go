@@ -19,6 +19,7 @@ type kitConversation struct {
 	OpenedAt    time.Time  `json:"opened_at"`
 	ClosedAt    *time.Time `json:"closed_at"`
 	CloseReason string     `json:"close_reason"`
+	UpdatedAt   time.Time  `json:"updated_at"`
 }
 
 // kitHandler is who looks after a conversation.
