@@ -139,7 +139,8 @@ func (p *platform) channelRoutes() {
 	handle(p, operation{
 		id: "delete-channel", method: http.MethodDelete, path: "/v1/channels/{id}", tag: tagChannels, need: domain.RoleAdmin,
 		summary: "Delete a channel", status: http.StatusNoContent,
-		description: "Its token stops working at once, what waits for its callback fails, and its history stays readable.",
+		description: "Its token stops working at once, what waits for its callback fails, and its history stays readable. " +
+			"Open conversations of a voximplant channel are closed before.",
 	}, p.deleteChannel)
 	handle(p, operation{
 		id: "rotate-channel-token", method: http.MethodPost, path: "/v1/channels/{id}/rotate", tag: tagChannels, need: domain.RoleAdmin,
@@ -336,7 +337,28 @@ func (p *platform) deleteChannel(ctx context.Context, c caller, in *ChannelPath)
 	if err != nil {
 		return nil, err
 	}
+	if ch.Dialect.HasEpisodes() {
+		if err := p.shut(ctx, c, ch); err != nil {
+			return nil, err
+		}
+	}
 	return nil, p.Channels.DeleteChannel(ctx, ch.ID)
+}
+
+// shut lets nobody into a channel any more and closes its open conversations:
+// nothing could close them once there is no channel. If the process dies on the
+// way, the channel is disabled, and a repeat goes on.
+func (p *platform) shut(ctx context.Context, c caller, ch domain.Channel) error {
+	_, err := p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
+		ch.Disabled = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	open := domain.ConversationFilter{Account: ch.Account, Channel: ch.ID, Status: domain.StatusOpen}
+	_, err = p.closeAll(ctx, c, open, domain.ClosedByUnknown)
+	return err
 }
 
 // rotateInput says how a secret is replaced.

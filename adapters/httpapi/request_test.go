@@ -195,6 +195,17 @@ func TestCloseAll(t *testing.T) {
 	w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"nobody"}`).want(422)
 }
 
+// Ensure a channel takes no open conversation with it that nobody could close any more.
+func TestDeleteChannelCloses(t *testing.T) {
+	t.Parallel()
+	w, channel, conversation := desk(t)
+	w.call(adminToken, "DELETE", "/v1/channels/"+channel, "").want(204)
+	c := w.call(readerToken, "GET", "/v1/conversations/"+conversation, "").want(200)
+	if c.field("status") != "closed" || c.field("close_reason") != "unknown" {
+		t.Errorf("after the channel was deleted: %s", c.body)
+	}
+}
+
 // Ensure the integration is told who speaks, and one operator is one number.
 func TestSenders(t *testing.T) {
 	t.Parallel()
