@@ -3,10 +3,11 @@
 // their callbacks, and the functions of an account that answer instead of an
 // operator.
 //
-// Inbound is a Door. It logs integrations in (login.go, form.go, token.go), reads
-// what they post (inbound.go, event.go, payload.go, profile.go, wire.go), appends
-// it to the log and only then answers; none of that waits for a database.
-// Functions answer later through response.go.
+// Inbound is a Door. It logs integrations in (login.go, form.go, limiter.go,
+// token.go, known.go, keyring.go), reads what they post (inbound.go, event.go,
+// payload.go, profile.go, wire.go), appends it to the log and only then answers;
+// none of that waits for a database. Functions that answer later do so through
+// response.go, by a UUID that veil.go makes.
 //
 // Outbound is for the delivery worker: the call that a delivery needs
 // (outbound.go, payloadout.go, function.go), what the answer to it means
