@@ -47,8 +47,8 @@ func TestMigrations_targetsOfOldDeliveries(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `
 		insert into deliveries (id, partition, "offset", account, channel_id, lane, dialect, message_id, conversation_id, content,
 			state, parked, blocks, head, attempts, tries, last_reason, last_detail, created_at, due)
-		select id, 3, 1, 'default', '620418', '620418/a/b', 'respondio', id, id, '{"type": "text", "text": "hello"}',
-			'pending', false, blocks, blocks, 0, 0, '', '', now(), now()
+		select id, 3, 1, 'default', '620418', '620418/a/b', 'respondio', id, gen_random_uuid(), '{"type": "text", "text": "hello"}',
+			'pending', false, blocks, true, 0, 0, '', '', now(), now()
 		from (select gen_random_uuid() as id, true as blocks) one`); err != nil {
 		t.Fatal(err)
 	}
