@@ -99,7 +99,7 @@ func parseObject(body []byte) (form, error) {
 
 // parsePairs reads name=value&...; what is not escaped well is left out.
 func parsePairs(text string) form {
-	values, _ := url.ParseQuery(text) //nolint:errcheck // what could be read counts
+	values, _ := url.ParseQuery(text) // what could be read counts
 	f := form{}
 	for name, texts := range values {
 		for _, s := range texts {
