@@ -27,6 +27,9 @@ const (
 	mostIdle = 1024
 )
 
+// DefaultUserAgent names the caller where nothing better is known.
+const DefaultUserAgent = "Parley"
+
 // Sender makes calls to callbacks: an HTTP client that connects only to
 // addresses that are allowed, follows no redirect and reads no more than
 // MaxAnswer. It is safe for concurrent use.
@@ -36,6 +39,7 @@ type Sender struct {
 	// that wants a certificate checked goes over one that was not.
 	trusting *http.Client
 	timeout  time.Duration
+	agent    string
 }
 
 // NewSender makes a Sender whose calls take at most timeout. allow names address
@@ -57,7 +61,7 @@ func NewSender(allow []netip.Prefix, timeout time.Duration, perHost int) *Sender
 	}
 	trusting := checking.Clone()
 	trusting.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a channel's owner has asked for it
-	s := &Sender{timeout: timeout}
+	s := &Sender{timeout: timeout, agent: DefaultUserAgent}
 	s.use(checking, trusting)
 	return s
 }
@@ -66,6 +70,14 @@ func (s *Sender) use(checking, trusting http.RoundTripper) {
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.client = &http.Client{Transport: checking, CheckRedirect: stay}
 	s.trusting = &http.Client{Transport: trusting, CheckRedirect: stay}
+}
+
+// As names the caller in the User-Agent of calls that follow; "" changes nothing.
+func (s *Sender) As(agent string) *Sender {
+	if agent != "" {
+		s.agent = agent
+	}
+	return s
 }
 
 // Close closes idle connections.
@@ -89,6 +101,7 @@ func (s *Sender) Send(ctx context.Context, call domain.Call) domain.Answer {
 	if err != nil {
 		return domain.Answer{Fault: domain.ReasonUnreachable, Detail: "the callback's address is not a URL"}
 	}
+	request.Header.Set("User-Agent", s.agent)
 	for _, h := range call.Headers {
 		setHeader(request.Header, h)
 	}

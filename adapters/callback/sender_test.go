@@ -128,14 +128,14 @@ func TestSend_Request(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if r.Method != http.MethodPost || r.Header.Get("Idempotency-Key") != "k1" || r.Header.Get("Authorization") != "Bearer T" ||
-			string(body) != "{}" || r.ContentLength != 2 || r.Header.Get("Accept-Encoding") != "" {
+			string(body) != "{}" || r.ContentLength != 2 || r.Header.Get("Accept-Encoding") != "" || r.UserAgent() != "Parley/1.2" {
 			t.Errorf("got %s %v %q", r.Method, r.Header, body)
 		}
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(http.StatusTooManyRequests)
 		io.WriteString(w, "slow down") //nolint:errcheck // a test
 	})
-	answer := sender(t, time.Second).Send(t.Context(), post(url))
+	answer := sender(t, time.Second).As("Parley/1.2").Send(t.Context(), post(url))
 	if answer.Fault != "" || answer.Status != 429 || answer.RetryAfter != "7" || string(answer.Body) != "slow down" {
 		t.Errorf("got %+v", answer)
 	}

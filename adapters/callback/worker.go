@@ -100,6 +100,8 @@ type Config struct {
 	StealLease bool
 	// Allow lists address ranges that callbacks may reach besides public addresses.
 	Allow []netip.Prefix
+	// UserAgent names this program and its version in calls; default DefaultUserAgent.
+	UserAgent string
 
 	Timeout    time.Duration // of one call; default 30 s
 	LeaseTTL   time.Duration // default 10 s
@@ -186,7 +188,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg, tenures: map[int]*tenure{}, endpoints: map[string]*endpoint{}}
-	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.TotalSlots) // endpoints may share a host
+	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.TotalSlots).As(cfg.UserAgent) // endpoints may share a host
 	if cfg.Transport != nil {
 		w.sender.use(cfg.Transport, cfg.Transport)
 	}

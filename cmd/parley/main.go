@@ -56,6 +56,9 @@ type streams struct {
 
 type versionCommand struct{}
 
+// userAgent names this program to callbacks.
+func userAgent() string { return "Parley/" + version }
+
 // Run prints the version.
 func (versionCommand) Run(s streams) error {
 	_, err := fmt.Fprintln(s.out, "parley", version)

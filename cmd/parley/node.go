@@ -199,7 +199,7 @@ func (n *node) prober() *callback.Prober {
 	if n.outbound != nil {
 		return n.outbound.Prober()
 	}
-	return &callback.Prober{Sender: callback.NewSender(n.cfg.allow, n.cfg.CallbackTimeout, 1), Dialects: n.dialects(), Now: n.cfg.now}
+	return &callback.Prober{Sender: callback.NewSender(n.cfg.allow, n.cfg.CallbackTimeout, 1).As(userAgent()), Dialects: n.dialects(), Now: n.cfg.now}
 }
 
 // checks are what /readyz asks.

@@ -114,7 +114,7 @@ func (n *node) worker(ctx context.Context, deliveries *projections.Deliveries) (
 	}
 	n.outbound, err = callback.NewWorker(callback.Config{
 		Log: n.store, Channels: n.registry, Store: deliveries, Dialects: n.dialects(), Ends: n.end, Partitions: partitions,
-		StealLease: n.cfg.embedded, Allow: n.cfg.allow, Timeout: n.cfg.CallbackTimeout,
+		StealLease: n.cfg.embedded, Allow: n.cfg.allow, UserAgent: userAgent(), Timeout: n.cfg.CallbackTimeout,
 		Now: n.cfg.now, Logger: n.cfg.logger, Registerer: n.metrics,
 	})
 	return n.outbound, err
