@@ -48,13 +48,15 @@ const (
 	ReasonUnreachable    Reason = "unreachable"     // DNS, connect, TLS, reset
 	ReasonAddressRefused Reason = "address_refused" // the address is not one the operator allows
 	ReasonChannelDeleted Reason = "channel_deleted" // there is no such channel any more
+	ReasonUnsubscribed   Reason = "unsubscribed"    // the subscription is deleted or disabled
+	ReasonExpired        Reason = "expired"         // its age was used up while its endpoint was not called; no call was made
 	ReasonInternal       Reason = "internal"        // a fault of ours; never charged to the endpoint
 )
 
 // Reasons is the closed set.
 var Reasons = []Reason{
 	ReasonOK, ReasonRejected, ReasonBadAnswer, ReasonServerError, ReasonRateLimited, ReasonTimeout,
-	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonInternal,
+	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonExpired, ReasonInternal,
 }
 
 // DeliveryState is where a delivery stands.
@@ -82,10 +84,12 @@ const (
 	DeliverMessage  DeliveryKind = "message"  // to the channel's callback
 	DeliverClose    DeliveryKind = "close"    // to the channel's callback: the episode has ended
 	DeliverFunction DeliveryKind = "function" // to a function of the account: the contact has written
+
+	DeliverSubscription DeliveryKind = "subscription" // to a subscription of the account: an event
 )
 
 // DeliveryKinds is the closed set.
-var DeliveryKinds = []DeliveryKind{DeliverMessage, DeliverClose, DeliverFunction}
+var DeliveryKinds = []DeliveryKind{DeliverMessage, DeliverClose, DeliverFunction, DeliverSubscription}
 
 // Subject is what a delivery is about besides its content. Which fields are set
 // depends on the kind.
@@ -95,10 +99,13 @@ type Subject struct {
 	Function int64       `json:"function,omitempty"` // who is called
 	Inbound  uuid.UUID   `json:"inbound,omitzero"`   // the contact's message that a function is called for
 	Episode  *Episode    `json:"episode,omitempty"`  // as it was then, for a function
+
+	Subscription string `json:"subscription,omitempty"` // who is told
+	Told         *Told  `json:"told,omitempty"`         // the event, for a subscription
 }
 
-// Delivery is one outbound event on its way to its channel's callback, or to a
-// function.
+// Delivery is one outbound event on its way to its channel's callback or to a
+// function, or any event on its way to a subscription.
 type Delivery struct {
 	ID            uuid.UUID
 	Account       string
@@ -124,13 +131,18 @@ type Delivery struct {
 }
 
 // Target names the endpoint that the delivery goes to: its channel, whose
-// callback it is, or "<channel>#<number>" for a function. A function that hangs
-// takes nothing from callbacks, nor the other way round.
+// callback it is, "<channel>#<number>" for a function, or "sub~<id>" for a
+// subscription. A function that hangs takes nothing from callbacks, nor the other
+// way round.
 func (d Delivery) Target() string {
-	if d.Kind == DeliverFunction {
+	switch d.Kind {
+	case DeliverFunction:
 		return FunctionTarget(d.Channel, d.Subject.Function)
+	case DeliverSubscription:
+		return SubscriptionTarget(d.Subject.Subscription)
+	default:
+		return d.Channel
 	}
-	return d.Channel
 }
 
 // FunctionTarget names a function as the endpoint of a channel.
@@ -138,14 +150,34 @@ func FunctionTarget(channel string, function int64) string {
 	return channel + "#" + strconv.FormatInt(function, 10)
 }
 
-// ChannelOf gives the channel that a target belongs to.
+// ChannelOf gives the channel that a target belongs to; a subscription belongs to
+// none and gives the target.
 func ChannelOf(target string) string {
 	channel, _, _ := strings.Cut(target, "#")
 	return channel
 }
 
 // Lane names what keeps its order: the conversation at its target.
-func (d Delivery) Lane() string { return StreamOf(d.Target(), d.ContactRef) }
+func (d Delivery) Lane() string { return LaneAt(d.Target(), d.Channel, d.ContactRef) }
+
+// LaneAt names the lane of a contact's conversation at a target. It begins with
+// the target and a slash. Channels that one subscription hears of have lanes of
+// their own, whatever they call their contacts.
+func LaneAt(target, channel, ref string) string {
+	if _, ok := SubscriptionOf(target); ok {
+		return StreamOf(target, StreamOf(channel, ref))
+	}
+	return StreamOf(target, ref)
+}
+
+// RefOfLane gives the contact reference that a lane was named with.
+func RefOfLane(lane string) string {
+	target, ref, _ := SplitStream(lane)
+	if _, ok := SubscriptionOf(target); ok {
+		_, ref, _ = SplitStream(ref)
+	}
+	return ref
+}
 
 // TargetOf gives the target of the delivery that an event is about.
 func (e Event) TargetOf() string {
@@ -165,7 +197,7 @@ func (e Event) TargetOf() string {
 }
 
 // LaneOf gives the lane of the delivery that an event is about.
-func (e Event) LaneOf() string { return StreamOf(e.TargetOf(), e.ContactRef) }
+func (e Event) LaneOf() string { return LaneAt(e.TargetOf(), e.Channel, e.ContactRef) }
 
 // DeliveryOf makes the delivery that an event asks for; ok is false for events
 // that are nobody's business outside. episode is that of the conversation after
@@ -217,7 +249,7 @@ func (d *Delivery) Apply(r Recorded) {
 	case DeliveryAttempted:
 		d.applyAttempt(e, r.Time)
 	case DeliveryRedriven:
-		if d.State == StateDead {
+		if d.State == StateDead && (e.Attempt == 0 || e.Attempt == d.Attempts) {
 			d.State, d.Parked, d.Tries = StatePending, false, 0
 			d.NextAttemptAt, d.SettledAt, d.FirstTriedAt = nil, nil, nil
 		}
@@ -291,7 +323,7 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 
 // target is what events say of the target: nothing when it is the channel.
 func (d Delivery) target() string {
-	if d.Kind == DeliverFunction {
+	if d.Kind == DeliverFunction || d.Kind == DeliverSubscription {
 		return d.Target()
 	}
 	return ""
@@ -302,7 +334,9 @@ func (d Delivery) Redrive(by string, now time.Time) (Event, error) {
 	if d.State != StateDead {
 		return Event{}, Errorf(CodeConflict, "delivery is %s; only a dead one can be redriven", d.State)
 	}
-	return d.decided("redrive", DeliveryRedriven{DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), By: by}, now), nil
+	return d.decided("redrive", DeliveryRedriven{
+		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), By: by, Attempt: d.Attempts,
+	}, now), nil
 }
 
 // Drop gives a dead letter up; CodeConflict when it is not one.

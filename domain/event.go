@@ -179,6 +179,9 @@ type DeliveryRedriven struct {
 	Conversation uuid.UUID `json:"conversation_id"`
 	Target       string    `json:"target,omitempty"` // "" is the channel itself; see Delivery.Target
 	By           string    `json:"by,omitempty"`
+	// Attempt is the one that made it a dead letter: told again after another try
+	// it changes nothing. 0 in older records, which count whatever was tried since.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // DeliveryDropped tells that somebody gave a dead letter up; its followers go on.

@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +27,9 @@ func (e example) file() string {
 
 // examples has every stored event with every field filled that there was at the
 // time, older ones first.
-func examples() []example { return append(firstExamples(), episodeExamples()...) }
+func examples() []example {
+	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples())
+}
 
 // newest has the last example of each stored name.
 func newest() map[string]example {
@@ -170,4 +173,17 @@ func episodeExamples() []example {
 		}
 	}
 	return examples
+}
+
+// redriveExamples have what redrives tell since there are jobs of them.
+func redriveExamples() []example {
+	e := domain.Event{
+		Account: "default", Channel: "204815162342", Dialect: domain.DialectVoximplant, ContactRef: "team/7",
+		Time: time.Date(2026, 3, 1, 9, 30, 0, 125e6, time.UTC), Data: domain.DeliveryRedriven{
+			DeliveryID: id("delivery"), MessageID: id("message"), Conversation: id("conversation"), Target: "204815162342#12",
+			By: "desk", Attempt: 3,
+		},
+	}
+	e.ID = id(e.Type())
+	return []example{{added: "attempt", Event: e}}
 }
