@@ -56,7 +56,7 @@ const (
 // Reasons is the closed set.
 var Reasons = []Reason{
 	ReasonOK, ReasonRejected, ReasonBadAnswer, ReasonServerError, ReasonRateLimited, ReasonTimeout,
-	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonExpired, ReasonInternal,
+	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonUnsubscribed, ReasonExpired, ReasonInternal,
 }
 
 // DeliveryState is where a delivery stands.
