@@ -22,15 +22,29 @@ import (
 // itself (domain.Episode), from the same events as Conversations: the two agree,
 // however far each of them is.
 type Deliveries struct {
-	pool *pgxpool.Pool
+	pool          *pgxpool.Pool
+	subscriptions subscriptions // nil = there are none
 
 	mu   sync.Mutex
-	made map[int]map[int64]domain.Delivery // by partition and offset, of its last transaction
+	made map[int]map[int64][]domain.Delivery // by partition and offset, of its last transaction
+}
+
+// subscriptions names those that want an event. The answer follows from the
+// event alone, whoever asks and whenever.
+type subscriptions interface {
+	Subscribers(e domain.Event) []string
 }
 
 // NewDeliveries makes the projection; pool serves its reads.
 func NewDeliveries(pool *pgxpool.Pool) *Deliveries {
-	return &Deliveries{pool: pool, made: map[int]map[int64]domain.Delivery{}}
+	return &Deliveries{pool: pool, made: map[int]map[int64][]domain.Delivery{}}
+}
+
+// For makes the projection tell subscriptions, too. It is called before the first
+// Apply; all that fold one log must be told the same.
+func (p *Deliveries) For(s subscriptions) *Deliveries {
+	p.subscriptions = s
+	return p
 }
 
 // Name is the projection's key in checkpoints.
@@ -43,15 +57,14 @@ func (p *Deliveries) Begin(partition int) {
 	delete(p.made, partition)
 }
 
-// Made gives the delivery that the record at an offset of the partition's last
-// transaction has made, as it was then. A record that tells of one that was known
-// before, or that took no effect, has made none. It is a property of the log, true
-// whatever became of the transaction.
-func (p *Deliveries) Made(partition int, offset int64) (domain.Delivery, bool) {
+// Made gives the deliveries that the record at an offset of the partition's last
+// transaction has made, as they were then. A record that tells of one that was
+// known before, or that took no effect, has made none. It is a property of the log,
+// true whatever became of the transaction.
+func (p *Deliveries) Made(partition int, offset int64) []domain.Delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d, ok := p.made[partition][offset]
-	return d, ok
+	return p.made[partition][offset]
 }
 
 // noteMade adds what a run has made.
@@ -62,16 +75,16 @@ func (p *Deliveries) noteMade(partition int, made []domain.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.made[partition] == nil {
-		p.made[partition] = make(map[int64]domain.Delivery, len(made))
+		p.made[partition] = make(map[int64][]domain.Delivery, len(made))
 	}
 	for _, d := range made {
-		p.made[partition][d.Position.Offset] = d
+		p.made[partition][d.Position.Offset] = append(p.made[partition][d.Position.Offset], d)
 	}
 }
 
 // Apply folds a run of events into rows: two round trips, whatever its length.
 func (p *Deliveries) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
-	run := newDeliveryRun(partition, events)
+	run := newDeliveryRun(partition, events, p.subscriptions)
 	if run.empty() {
 		return nil
 	}
@@ -100,7 +113,8 @@ type deliveryRow struct {
 // deliveryRun is one run of events of a partition, folded in memory.
 type deliveryRun struct {
 	partition int
-	ids       []uuid.UUID    // deliveries that the run names
+	told      map[int64][]string // subscriptions by the offset of what they are told
+	ids       []uuid.UUID        // deliveries that the run names
 	named     map[string]int // how many, by stream
 	lanes     map[string]*runLane
 	episodes  map[uuid.UUID]*runEpisode // by conversation
@@ -128,28 +142,51 @@ type attemptRow struct {
 	domain.DeliveryAttempted
 }
 
-func newDeliveryRun(partition int, events []domain.Recorded) *deliveryRun {
+func newDeliveryRun(partition int, events []domain.Recorded, subscribed subscriptions) *deliveryRun {
 	run := &deliveryRun{
 		partition: partition, named: map[string]int{}, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{},
 	}
 	seen := make(map[uuid.UUID]struct{}, len(events))
 	for _, r := range events {
 		run.touch(r)
+		if subscribed != nil {
+			run.subscribe(r, subscribed.Subscribers(r.Event), seen)
+		}
 		id, ok := deliveryIn(r)
-		if !ok {
+		if !ok || !run.name(id, r, seen) {
 			continue
 		}
-		if _, again := seen[id]; again {
-			continue
-		}
-		seen[id] = struct{}{}
-		run.ids = append(run.ids, id)
-		run.named[r.Stream()]++
 		if _, calls := r.Data.(domain.MessageReceived); !calls {
 			run.lane(r.LaneOf(), r.Stream())
 		}
 	}
 	return run
+}
+
+// name notes a delivery that the run names; false when it has done so before.
+func (run *deliveryRun) name(id uuid.UUID, r domain.Recorded, seen map[uuid.UUID]struct{}) bool {
+	if _, again := seen[id]; again {
+		return false
+	}
+	seen[id] = struct{}{}
+	run.ids = append(run.ids, id)
+	run.named[r.Stream()]++
+	return true
+}
+
+// subscribe notes who is told of an event, and their lanes.
+func (run *deliveryRun) subscribe(r domain.Recorded, ids []string, seen map[uuid.UUID]struct{}) {
+	if len(ids) == 0 {
+		return
+	}
+	if run.told == nil {
+		run.told = map[int64][]string{}
+	}
+	run.told[r.Position.Offset] = ids
+	for _, id := range ids {
+		run.name(domain.SubscriptionDeliveryID(r.ID, id), r, seen)
+		run.lane(domain.LaneAt(domain.SubscriptionTarget(id), r.Channel, r.ContactRef), r.Stream())
+	}
 }
 
 // empty tells whether the run is nobody's business here.
@@ -251,14 +288,12 @@ func scanEntry(row pgx.CollectableRow) (lane string, entry laneEntry, err error)
 
 // apply folds one event.
 func (run *deliveryRun) apply(r domain.Recorded) {
+	for _, id := range run.told[r.Position.Offset] {
+		run.make(domain.Tell(r, id), r.Stream())
+	}
 	episode, took := run.moveOn(r)
 	if d, ok := domain.DeliveryOf(r, episode, took); ok {
-		if run.rows[d.ID] != nil {
-			return // told before
-		}
-		row := &deliveryRow{Delivery: d, lane: d.Lane(), dirty: true}
-		run.rows[d.ID], run.lane(row.lane, r.Stream()).rows[d.ID] = row, row
-		run.order, run.made = append(run.order, row), append(run.made, d)
+		run.make(d, r.Stream())
 		return
 	}
 	id, ok := deliveryIn(r)
@@ -278,6 +313,16 @@ func (run *deliveryRun) apply(r domain.Recorded) {
 	if e, ok := r.Data.(domain.DeliveryAttempted); ok {
 		run.attempts = append(run.attempts, attemptRow{delivery: id, DeliveryAttempted: e})
 	}
+}
+
+// make adds a delivery of a stream, unless it was told before.
+func (run *deliveryRun) make(d domain.Delivery, stream string) {
+	if run.rows[d.ID] != nil {
+		return
+	}
+	row := &deliveryRow{Delivery: d, lane: d.Lane(), dirty: true}
+	run.rows[d.ID], run.lane(row.lane, stream).rows[d.ID] = row, row
+	run.order, run.made = append(run.order, row), append(run.made, d)
 }
 
 // heads finds the head of each lane, marks the rows of the run, and lists the

@@ -30,7 +30,7 @@ func scanDelivery(row pgx.CollectableRow) (domain.Delivery, error) {
 		&d.LastDetail, &d.CreatedAt, &d.FirstTriedAt, &d.NextAttemptAt, &d.SettledAt); err != nil {
 		return d, err
 	}
-	_, d.ContactRef, _ = domain.SplitStream(lane)
+	d.ContactRef = domain.RefOfLane(lane)
 	d.CreatedAt = d.CreatedAt.UTC()
 	for _, t := range []*time.Time{d.FirstTriedAt, d.NextAttemptAt, d.SettledAt} {
 		if t != nil {
@@ -164,7 +164,7 @@ func (p *Deliveries) LastRefusal(ctx context.Context, channel string) (at time.T
 	err = p.pool.QueryRow(ctx, `
 		select d.settled_at, a.http_status from (
 			select id, attempts, settled_at from deliveries
-			where channel_id = $1 and dialect not in ('respondio', 'ismessenger') and kind <> 'function' and settled_at is not null
+			where channel_id = $1 and dialect not in ('respondio', 'ismessenger') and kind not in ('function', 'subscription') and settled_at is not null
 			order by settled_at desc limit 1
 		) d cross join lateral (
 			select http_status from delivery_attempts where delivery_id = d.id and number = d.attempts offset 0

@@ -67,11 +67,11 @@ func TestDeliveries_LastRefusal(t *testing.T) {
 
 	// A function's answer says nothing of the callback.
 	asked := tell(chs[1].Receive("una", "1", now, domain.Content{Type: domain.ContentText, Text: "hello"}, nil, now))
-	called, ok := p.Made(partition, asked.Position.Offset)
-	if !ok || called.Kind != domain.DeliverFunction {
+	called := p.Made(partition, asked.Position.Offset)
+	if len(called) != 1 || called[0].Kind != domain.DeliverFunction {
 		t.Fatalf("made %+v", called)
 	}
-	answer(called, domain.Refused, http.StatusUnauthorized)
+	answer(called[0], domain.Refused, http.StatusUnauthorized)
 	refused(chs[1], 0)
 
 	list := func(kind domain.DeliveryKind) int {
