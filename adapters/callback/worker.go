@@ -50,11 +50,11 @@ type rows interface {
 }
 
 // tellings are what the projection knows besides the rows: how many deliveries
-// there are by state, and which one a record of the run told last has made. A
-// record that is a repeat, or that took no effect, has made none.
+// there are by state, and which a record of the run told last has made. A record
+// that is a repeat, or that took no effect, has made none.
 type tellings interface {
 	Depth(ctx context.Context, partitions []int) (map[domain.DeliveryState]int64, error)
-	Made(partition int, offset int64) (domain.Delivery, bool)
+	Made(partition int, offset int64) []domain.Delivery
 }
 
 // Store is what the worker needs of the deliveries projection.
@@ -258,9 +258,9 @@ func (t *tenure) follow(r domain.Recorded) {
 		t.decided(r, e.DeliveryID)
 	case domain.DeliveryDropped:
 		t.decided(r, e.DeliveryID)
-	default: // which events ask for a delivery is the projection's to tell
-		if d, ok := t.w.cfg.Store.Made(r.Position.Partition, r.Position.Offset); ok {
-			t.arrived(d)
-		}
+	}
+	// Which events ask for a delivery is the projection's to tell.
+	for _, d := range t.w.cfg.Store.Made(r.Position.Partition, r.Position.Offset) {
+		t.arrived(d)
 	}
 }
