@@ -119,6 +119,9 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 	refuse := func(reason domain.Reason, detail string) *result {
 		return &result{Outcome: domain.Outcome{Verdict: domain.Refused, Reason: reason, Detail: printable(detail)}}
 	}
+	if d.Kind == domain.DeliverSubscription && (!c.known || c.channel.Disabled) {
+		return refuse(domain.ReasonUnsubscribed, "the subscription is deleted or disabled")
+	}
 	if !c.known {
 		return refuse(domain.ReasonChannelDeleted, "the channel was deleted")
 	}

@@ -237,9 +237,11 @@ func (m *memory) Depth(context.Context, []int) (map[domain.DeliveryState]int64, 
 	return depth, m.reachable()
 }
 
-func (m *memory) Made(partition int, offset int64) (domain.Delivery, bool) {
+func (m *memory) Made(partition int, offset int64) []domain.Delivery {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d, ok := m.made[domain.Position{Partition: partition, Offset: offset}]
-	return d, ok
+	if d, ok := m.made[domain.Position{Partition: partition, Offset: offset}]; ok {
+		return []domain.Delivery{d}
+	}
+	return nil
 }

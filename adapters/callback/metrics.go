@@ -62,12 +62,17 @@ func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w 
 	return m, nil
 }
 
-// kindsOf lists what a dialect tells.
+// kindsOf lists what channels of a dialect make deliveries of. No channel has the
+// wire of subscriptions.
 func kindsOf(dialect domain.Dialect) []domain.DeliveryKind {
-	if dialect.HasEpisodes() {
+	switch {
+	case dialect.HasEpisodes():
 		return domain.DeliveryKinds
+	case dialect == domain.DialectSubscription:
+		return nil
+	default:
+		return []domain.DeliveryKind{domain.DeliverMessage, domain.DeliverSubscription}
 	}
-	return []domain.DeliveryKind{domain.DeliverMessage}
 }
 
 // zero makes all series of a dialect and kind.
