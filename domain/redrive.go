@@ -100,3 +100,25 @@ func (p RedrivePlan) Planned(deliveries []Delivery) []Delivery {
 	}
 	return list
 }
+
+// RedriveClaim is the right to work on a redrive, for as long as a lease runs.
+type RedriveClaim struct {
+	Redrive
+	Epoch int64        // counts those who had the right
+	Plan  *RedrivePlan // the page that the one before was at, nil = none
+}
+
+// RedriveTarget is an endpoint that a redrive has not ended with.
+type RedriveTarget struct {
+	Name    string
+	Waiting int // redriven, and not tried since
+	Room    int // how many more may be redriven now
+}
+
+// RedriveStep is how far a page has brought one target.
+type RedriveStep struct {
+	Target   string
+	Redriven int
+	Last     Position // of the last one, if any was redriven
+	Done     bool     // nothing is left
+}
