@@ -62,6 +62,7 @@ func (w *Worker) conclude(c *call, r *result, started, now time.Time) (event dom
 	t := c.lane.tenure
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.learn(c, r, started, now)
 	w.ended(c, !r.cut && r.HTTPStatus != 0 && now.Sub(started) < promptly)
 	defer w.pump()
 	if r.cut {
@@ -128,6 +129,13 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 	dialect, ok := w.cfg.Dialects[c.channel.Dialect]
 	if !ok {
 		return refuse(domain.ReasonInternal, fmt.Sprintf("no callbacks are made for dialect %s", c.channel.Dialect))
+	}
+	if c.over {
+		detail := "its age was used up while its endpoint was not called; before, it came to: " + d.LastDetail
+		return &result{
+			Outcome: domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonExpired, Detail: printable(detail)},
+			dialect: dialect, answer: domain.Answer{Fault: domain.ReasonExpired, Detail: printable(detail)},
+		}
 	}
 	request, err := requestOf(dialect, c.channel, d)
 	if err != nil {

@@ -13,11 +13,15 @@ type endpoint struct {
 	target  string
 	first   queue // lanes whose head was not tried yet
 	again   queue // lanes whose head was
+	over    queue // of them, those that end without a call
 	calls   int   // slots in use
 	retries int   // of them, those of retries
 	lanes   int   // lanes in memory, over all partitions
 	rate    rate
-	wake    *time.Timer // set while the rate makes it wait
+	breaker breaker
+	wake    *time.Timer // set while it waits for a time
+	wakes   time.Time   // when wake ends
+	looked  time.Time   // when expire last looked
 	inTurn  bool
 	held    bool // in Worker.held
 	cramped bool // in Worker.cramped
@@ -57,6 +61,7 @@ type call struct {
 	channel domain.Channel
 	known   bool // the channel is still there
 	retry   bool
+	over    bool // it is not made: the delivery's age was used up while the endpoint got nothing
 	limited bool // it has taken a place of the rate
 	period  time.Duration
 	place   *place // once it is written
@@ -127,6 +132,13 @@ func (w *Worker) mayCall() bool {
 // now. Whatever it waits for then (a slot of its own, its rate, a lane) offers
 // it again.
 func (w *Worker) startOne(e *endpoint) bool {
+	now := w.cfg.Now()
+	if e.over.peek() != nil {
+		return w.startOver(e, now)
+	}
+	if until, held := w.holds(e, now); held {
+		return w.wait(e, now, until)
+	}
 	if e.calls >= w.limit(e) {
 		if e.calls < w.cfg.Slots && !e.cramped {
 			e.cramped = true
@@ -138,7 +150,6 @@ func (w *Worker) startOne(e *endpoint) bool {
 	if l == nil {
 		return false
 	}
-	now := w.cfg.Now()
 	if !l.tenure.mayStart() {
 		from.pop()
 		l.tenure.stalled = append(l.tenure.stalled, l)
@@ -202,19 +213,27 @@ func (w *Worker) pick(e *endpoint) (*lane, *queue) {
 	}
 }
 
-// wakeAt offers the endpoint again when its rate has room. Without a time it is
-// offered when a call that has taken a place was written.
+// wakeAt offers the endpoint again at a time, or sooner if it is to be woken sooner
+// already. Without a time something else does: of its rate, that a call which has
+// taken a place was written.
 func (w *Worker) wakeAt(e *endpoint, now, at time.Time) {
-	if at.IsZero() || e.wake != nil {
+	if at.IsZero() || (e.wake != nil && !at.Before(e.wakes)) {
 		return
 	}
-	e.wake = time.AfterFunc(at.Sub(now), func() {
+	if e.wake != nil {
+		e.wake.Stop()
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(at.Sub(now), func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		e.wake = nil
+		if e.wake == timer {
+			e.wake = nil
+		}
 		w.offer(e)
 		w.pump()
 	})
+	e.wake, e.wakes = timer, at
 }
 
 // start takes the slots and makes the call.
@@ -230,6 +249,9 @@ func (w *Worker) start(c *call) {
 	if c.retry {
 		w.retries++
 		e.retries++
+	}
+	if !c.over {
+		e.breaker.started(c)
 	}
 	go w.deliver(c)
 }
@@ -300,7 +322,16 @@ func (w *Worker) endpointOf(target string) *endpoint {
 
 // forget lets go of an endpoint that has nothing to remember.
 func (w *Worker) forget(e *endpoint) {
-	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil {
+	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil && e.breaker.forgettable(w.cfg.Now()) {
 		delete(w.endpoints, e.target)
+	}
+}
+
+// tidy lets go of endpoints that were kept for what was known of them.
+func (w *Worker) tidy() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.endpoints {
+		w.forget(e)
 	}
 }

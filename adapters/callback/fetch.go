@@ -48,6 +48,7 @@ func (t *tenure) fetchLoop(ctx context.Context) {
 		case <-poll.C:
 			if polls++; polls%depthEvery == 1 {
 				t.count(ctx)
+				t.w.tidy()
 			}
 		}
 		if err := t.fetch(ctx); err != nil && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -244,4 +245,16 @@ func (m *memory) Made(partition int, offset int64) []domain.Delivery {
 		return []domain.Delivery{d}
 	}
 	return nil
+}
+
+// delivery gives a row.
+func (m *memory) delivery(t testing.TB, id uuid.UUID) domain.Delivery {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.rows[id]
+	if d == nil {
+		t.Fatalf("there is no delivery %s", id)
+	}
+	return *d
 }

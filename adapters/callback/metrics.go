@@ -17,6 +17,7 @@ type metrics struct {
 	appendErrors prometheus.Counter
 	fetchErrors  prometheus.Counter
 	renewals     prometheus.Counter
+	openings     prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w *Worker) (*metrics, error) {
@@ -47,13 +48,16 @@ func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w 
 			Name: "parley_delivery_lease_renewal_errors_total", Help: "Renewals of partition leases that failed.",
 		}),
 	}
+	m.openings = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "parley_delivery_breaker_openings_total", Help: "Endpoints whose calls were stopped because they failed one after the other.",
+	})
 	for dialect := range dialects {
 		for _, kind := range kindsOf(dialect) {
 			m.zero(string(dialect), string(kind))
 		}
 	}
 	for _, c := range []prometheus.Collector{
-		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, &gauges{w: w},
+		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, m.openings, &gauges{w: w}, &endpointGauges{w: w},
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register: %w", err)
@@ -172,6 +176,9 @@ func (w *Worker) oldest(now time.Time) time.Duration {
 		}
 	}
 	for _, e := range w.endpoints {
+		if _, held := w.holds(e, now); held {
+			continue // it is the endpoint that is waited for
+		}
 		see(e.first.peek())
 		see(e.again.peek())
 	}

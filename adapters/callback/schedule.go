@@ -49,7 +49,7 @@ func (s *schedule) NextBackOff() time.Duration {
 	}
 	if asked > wait {
 		wait = asked
-		if s.sinceFirst+wait > s.maxAge() {
+		if s.sinceFirst+wait > maxAge(s.policy) {
 			return backoff.Stop
 		}
 	}
@@ -58,13 +58,6 @@ func (s *schedule) NextBackOff() time.Duration {
 
 // Reset puts the delivery back to its first try, as a redrive does.
 func (s *schedule) Reset() { s.tries, s.sinceFirst, s.retryAfter, s.floor = 1, 0, 0, false }
-
-func (s *schedule) maxAge() time.Duration {
-	if s.policy.MaxAge == 0 {
-		return domain.DefaultMaxAge
-	}
-	return s.policy.MaxAge
-}
 
 // next tells how the tries of d go on after outcome o of a call from started to now.
 func (w *Worker) next(d domain.Delivery, o domain.Outcome, policy domain.DeliveryPolicy, started, now time.Time) (time.Duration, bool) {
