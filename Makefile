@@ -23,7 +23,7 @@ KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley
 RACE ?= ./eventstore/... ./projections/... ./adapters/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-race test-kafka bench fmt fmt-check vet staticcheck lint vulncheck \
+.PHONY: help build run test test-race test-kafka test-faults bench fmt fmt-check vet staticcheck lint vulncheck \
 	generate generate-check arrows verify tools postgres clean
 
 help: ## list these targets
@@ -50,6 +50,9 @@ test-kafka: postgres ## the log, its users and the whole product on a real Apach
 	@[ -n "$$KAFKA_HOME" ] || command -v mvn >/dev/null || { \
 		echo 'test-kafka: there is no Apache Kafka to test against: install Maven (mvn), which fetches it, or set KAFKA_HOME to an installed distribution' >&2; exit 1; }
 	$(GO) run ./adapters/kafka/kafkatest/cluster -brokers $(BROKERS) -- $(GO) test -count=1 -timeout 10m -tags kafka $(KAFKA_TEST)
+
+test-faults: postgres ## the fault suite in full, ARGS='-log embedded -case kill -rounds 5'; -list tells the cases (Kafka as test-kafka)
+	$(GO) run ./cmd/faults $(ARGS)
 
 # The first test that finds no Postgres installs it. One package alone goes
 # first then, so that the others do not wait for the package manager's lock.

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+	"testing"
+)
+
+// TestFaults is the short form of every case on the embedded log. They run in
+// turns: each puts load on the machine, and what they look for are lost messages,
+// not slow ones.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	shortForm(t, onEmbedded)
+}
+
+func shortForm(t *testing.T, log string) {
+	t.Helper()
+	cfg := config{log: log, seed: 1, dir: t.TempDir()}
+	if err := os.Chmod(cfg.dir, 0o711); err != nil { // the database's user has to get through
+		t.Fatal(err)
+	}
+	b, err := newBench(t.Context(), cfg, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.clean)
+	for _, f := range faults() {
+		if f.slow || !cfg.chosen(f, log) {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest,tparallel // in turns, see above
+			result := b.run(t.Context(), f, log, max(1, f.short))
+			if !result.Pass {
+				t.Errorf("%+v", result)
+			}
+		})
+	}
+}

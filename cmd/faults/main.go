@@ -1,0 +1,246 @@
+// Command faults breaks Parley on purpose and counts what became of every
+// message.
+//
+// It builds the real program and runs it as child processes, on the embedded log
+// or on three brokers of a real Apache Kafka, with a real Postgres. It is itself
+// the integrations that post, the contact centre that replies and the receiver of
+// the callbacks, so it knows every id that was sent and how it was answered. Each
+// case breaks one thing under load, round after round. After each round an oracle
+// reads everything back: what was accepted is in the log, in the rows and at the
+// receiver; each conversation is told in the order of the log; only calls that
+// were in flight at a fault were made twice; what was refused is nowhere.
+//
+// The short forms of the cases are this package's tests.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := suite(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		os.Exit(1)
+	}
+}
+
+// config is what the command line says.
+type config struct {
+	rounds int
+	cases  []string
+	log    string
+	short  bool
+	list   bool
+	write  bool
+	json   string
+	seed   uint64
+	dir    string
+	parley string
+}
+
+// Logs that a case can run on.
+const (
+	onEmbedded = "embedded"
+	onKafka    = "kafka"
+)
+
+func readConfig(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	var only string
+	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&cfg.rounds, "rounds", 0, "rounds of every case; 0 is as many as the case names")
+	flags.StringVar(&only, "case", "", "only cases whose name begins with one of these, separated by commas")
+	flags.StringVar(&cfg.log, "log", "both", "embedded, kafka or both")
+	flags.BoolVar(&cfg.short, "short", false, "the short form: as few rounds as the tests make")
+	flags.BoolVar(&cfg.list, "list", false, "list the cases and end")
+	flags.BoolVar(&cfg.write, "write", false, "put the result into docs/reliability.md and docs/reliability.json")
+	flags.StringVar(&cfg.json, "json", "", "`file` for the result")
+	flags.Uint64Var(&cfg.seed, "seed", 0, "of the random moments; 0 takes a new one, which is printed")
+	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data (default: the system's)")
+	flags.StringVar(&cfg.parley, "parley", "", "program to break (default: built from this tree)")
+	if err := flags.Parse(args); err != nil {
+		return cfg, err
+	}
+	if !slices.Contains([]string{onEmbedded, onKafka, "both"}, cfg.log) {
+		return cfg, fmt.Errorf("-log: %q is not embedded, kafka or both", cfg.log)
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			cfg.cases = append(cfg.cases, name)
+		}
+	}
+	if cfg.seed == 0 {
+		cfg.seed = rand.Uint64() //nolint:gosec // moments, not secrets
+	}
+	return cfg, nil
+}
+
+// chosen tells whether a case on a log is to be run.
+func (c config) chosen(f fault, log string) bool {
+	if c.log != "both" && c.log != log || !slices.Contains(f.logs, log) {
+		return false
+	}
+	return len(c.cases) == 0 || slices.ContainsFunc(c.cases, func(name string) bool { return strings.HasPrefix(f.name, name) })
+}
+
+// suite runs the chosen cases, prints the table and keeps the result. Its error
+// says which cases have failed.
+func suite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	cfg, err := readConfig(args, stderr)
+	if err != nil {
+		return err
+	}
+	if cfg.list {
+		return listFaults(stdout)
+	}
+	b, err := newBench(ctx, cfg, stderr)
+	if err != nil {
+		return err
+	}
+	defer b.clean()
+	var report Report
+	for _, log := range []string{onEmbedded, onKafka} {
+		for _, f := range faults() {
+			if !cfg.chosen(f, log) || ctx.Err() != nil {
+				continue
+			}
+			rounds := f.rounds
+			if cfg.short {
+				rounds = max(1, f.short)
+			}
+			if cfg.rounds > 0 {
+				rounds = cfg.rounds
+			}
+			report.Results = append(report.Results, b.run(ctx, f, log, rounds))
+		}
+	}
+	report.finish(ctx, b)
+	if err := report.print(stdout); err != nil {
+		return err
+	}
+	if cfg.json != "" {
+		if err := report.keep(cfg.json); err != nil {
+			return err
+		}
+	}
+	if cfg.write {
+		if err := report.document(); err != nil {
+			return err
+		}
+	}
+	return report.verdict()
+}
+
+// bench is what the cases of one run share: the program, a folder, the brokers.
+type bench struct {
+	cfg     config
+	stderr  io.Writer
+	started time.Time
+	dir     string // of everything temporary
+	parley  string // the program
+	kafka   kafkas
+
+	mu      sync.Mutex
+	clocked string // a build of the program whose clock can be put forward; made when it is needed
+}
+
+func newBench(ctx context.Context, cfg config, stderr io.Writer) (b *bench, err error) {
+	b = &bench{cfg: cfg, stderr: stderr, started: time.Now(), parley: cfg.parley}
+	if b.dir, err = os.MkdirTemp(cfg.dir, "parley-faults-"); err != nil {
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	// The database's unprivileged user has to get through.
+	if err := os.Chmod(b.dir, 0o711); err != nil {
+		return nil, fmt.Errorf("open the temporary folder: %w", err)
+	}
+	if b.parley == "" {
+		b.parley = filepath.Join(b.dir, "parley")
+		b.sayf("building parley")
+		if err := b.build(ctx, "build", "-trimpath", "-o", b.parley, "github.com/parley-im/parley/cmd/parley"); err != nil {
+			b.clean()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *bench) build(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Stderr = b.stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build parley: %w", err)
+	}
+	return nil
+}
+
+// withClock builds the program with the clock that its tests use: a file says how
+// far it is ahead of the machine's.
+func (b *bench) withClock(ctx context.Context) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clocked == "" {
+		file := filepath.Join(b.dir, "parley.clocked")
+		if err := b.build(ctx, "test", "-c", "-o", file, "github.com/parley-im/parley/cmd/parley"); err != nil {
+			return "", err
+		}
+		b.clocked = file
+	}
+	return b.clocked, nil
+}
+
+func (b *bench) clean() {
+	b.kafka.close()
+	if err := os.RemoveAll(b.dir); err != nil {
+		b.sayf("remove %s: %v", b.dir, err)
+	}
+}
+
+// sayf shows progress.
+func (b *bench) sayf(format string, args ...any) {
+	fmt.Fprintf(b.stderr, "%5.0fs %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// pause waits, or ends with ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// until asks again every step until done tells true, for limit at most.
+func until(ctx context.Context, limit, step time.Duration, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		if pause(ctx, step) != nil {
+			return fmt.Errorf("%s: not within %s", what, limit)
+		}
+	}
+}

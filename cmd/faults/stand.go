@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/parley-im/parley/adapters/embedded"
+	"github.com/parley-im/parley/adapters/kafka/kafkatest"
+	"github.com/parley-im/parley/adapters/postgres"
+)
+
+const (
+	adminToken = "faults-admin-token-0123456789"
+	partitions = 4
+)
+
+// Roles of nodes.
+const (
+	roleAPI       = "api"
+	roleProjector = "projector"
+	roleDelivery  = "delivery"
+	roleTimers    = "timers"
+)
+
+// kafkas is the cluster of brokers that the cases share, started by the first
+// that needs one.
+type kafkas struct {
+	mu      sync.Mutex
+	cluster *kafkatest.Cluster
+	topics  int // prefixes handed out
+}
+
+const brokers = 3
+
+// get gives the cluster with all its brokers up and in sync.
+func (k *kafkas) get(ctx context.Context, b *bench) (*kafkatest.Cluster, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster == nil {
+		b.sayf("starting %d brokers of Apache Kafka", brokers)
+		cluster, err := kafkatest.Start(ctx, brokers, b.stderr)
+		if err != nil {
+			return nil, err
+		}
+		k.cluster = cluster
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	return k.cluster, k.cluster.InSync(ctx)
+}
+
+func (k *kafkas) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster != nil {
+		_ = k.cluster.Close() // what is left of it ends with this process
+		k.cluster = nil
+	}
+}
+
+// stand is an installation: a log, a database and nodes.
+type stand struct {
+	*run
+
+	brokers  []string
+	kafka    *kafkatest.Cluster // nil on the embedded log
+	database *database          // nil when it is in the node
+	env      []string           // of every node
+	nodes    []*node
+	doors    *balancer
+}
+
+// bare prepares an installation of separate nodes: a log and a database, no nodes
+// yet. On the embedded log that is one in this process.
+func (r *run) bare(ctx context.Context) (*stand, error) {
+	s := &stand{run: r}
+	if r.log == onKafka {
+		cluster, err := r.kafka.get(ctx, r.bench)
+		if err != nil {
+			return nil, err
+		}
+		s.kafka, s.brokers = cluster, cluster.Brokers()
+	} else {
+		log, err := embedded.Start(ctx, embedded.Config{Dir: filepath.Join(r.dir, "log")})
+		if err != nil {
+			return nil, err
+		}
+		r.onEnd(log.Close)
+		s.brokers = log.Brokers()
+	}
+	s.database = &database{dir: filepath.Join(r.dir, "postgres")}
+	if err := s.database.start(ctx); err != nil {
+		return nil, err
+	}
+	r.onEnd(func() error { return s.database.stop(context.WithoutCancel(ctx)) })
+	s.env = []string{
+		"PARLEY_KAFKA_BROKERS=" + strings.Join(s.brokers, ","), "PARLEY_DATABASE_URL=" + s.database.url(),
+		// Topics of its own: brokers are shared by the cases.
+		"PARLEY_TOPIC_PREFIX=f" + strconv.FormatInt(time.Now().UnixNano(), 36),
+		"PARLEY_PARTITIONS=" + strconv.Itoa(partitions), "PARLEY_ADMIN_TOKEN=" + adminToken,
+		"PARLEY_SECRET_KEY=" + strings.Repeat("A", 43) + "=", "PARLEY_CALLBACK_ALLOW=127.0.0.0/8", "PARLEY_LOG_LEVEL=warn",
+	}
+	return s, nil
+}
+
+// add starts nodes, each with its roles separated by commas, at the same moment.
+func (s *stand) add(ctx context.Context, roles ...string) error {
+	began := len(s.nodes)
+	for _, role := range roles {
+		name := fmt.Sprintf("%s-%d", strings.ReplaceAll(role, ",", "-"), len(s.nodes))
+		n, err := s.newNode(ctx, name, append(slices.Clone(s.env), "PARLEY_ROLES="+role), "serve")
+		if err != nil {
+			return err
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	for _, n := range s.nodes[began:] {
+		if err := n.launch(ctx); err != nil {
+			return err
+		}
+	}
+	for _, n := range s.nodes[began:] {
+		if err := n.up(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apart is an installation with one node for each role, and a second one for the
+// doors: without one there would be no load while the other is down.
+func (r *run) apart(ctx context.Context) (*stand, error) {
+	s, err := r.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.add(ctx, roleAPI, roleAPI, roleProjector, roleDelivery, roleTimers); err != nil {
+		return nil, err
+	}
+	s.open(ctx, s.nodes[0], s.nodes[1])
+	return s, nil
+}
+
+// alike is an installation of n nodes that have all roles.
+func (r *run) alike(ctx context.Context, n int) (*stand, error) {
+	s, err := r.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.add(ctx, slices.Repeat([]string{strings.Join([]string{roleAPI, roleProjector, roleDelivery, roleTimers}, ",")}, n)...); err != nil {
+		return nil, err
+	}
+	s.open(ctx, s.nodes...)
+	return s, nil
+}
+
+// alone is parley dev: everything in one process, on the embedded log in a folder.
+func (r *run) alone(ctx context.Context, env ...string) (*stand, error) {
+	data := filepath.Join(r.dir, "data")
+	// The folder is there before parley makes it: the database's unprivileged user
+	// has to get into it.
+	if err := os.MkdirAll(data, 0o711); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	n, err := r.newNode(ctx, "dev", append(env, "PARLEY_ADMIN_TOKEN="+adminToken, "PARLEY_LOG_LEVEL=warn"), "dev", "--data", data)
+	if err != nil {
+		return nil, err
+	}
+	s := &stand{run: r, nodes: []*node{n}}
+	if err := n.start(ctx); err != nil {
+		return nil, err
+	}
+	s.open(ctx, n)
+	return s, nil
+}
+
+// data is the folder of parley dev.
+func (s *stand) data() string { return filepath.Join(s.dir, "data") }
+
+// open names the nodes that the load goes to.
+func (s *stand) open(ctx context.Context, nodes ...*node) {
+	s.doors = balance(ctx, nodes)
+	s.onEnd(func() error { s.doors.close(); return nil })
+}
+
+// named gives the node with a role.
+func (s *stand) named(role string) *node {
+	for _, n := range s.nodes {
+		if strings.HasPrefix(n.name, role) {
+			return n
+		}
+	}
+	return nil
+}
+
+// stopAll ends all nodes in order. An error is one that did not end as asked.
+func (s *stand) stopAll() error {
+	var errs []error
+	for _, n := range s.nodes {
+		if n.pid() != 0 {
+			errs = append(errs, n.stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// channel is one that messages go through.
+type channel struct {
+	ID    string `json:"id"`
+	Token string `json:"api_token"`
+}
+
+// makeChannel makes a channel whose failed callbacks are repeated every second, and
+// waits until every door knows it.
+func (s *stand) makeChannel(ctx context.Context, callback string) (channel, error) {
+	schedule := strings.TrimSuffix(strings.Repeat(`"1s",`, 60), ",")
+	var ch channel
+	status, raw, err := callInto(ctx, s.doors.pick().url(), http.MethodPost, "/v1/channels", fmt.Sprintf(
+		`{"dialect":"respondio","name":"Faults","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":{"schedule":[%s]}}`, callback, schedule), &ch)
+	if err != nil || status != http.StatusCreated {
+		return ch, fmt.Errorf("create a channel: %d %s: %w", status, raw, err)
+	}
+	for _, n := range s.doors.nodes {
+		err := until(ctx, 20*time.Second, 20*time.Millisecond, "wait until "+n.name+" knows the channel", func() (bool, error) {
+			status, _, err := call(ctx, n.url(), adminToken, http.MethodGet, "/v1/channels/"+ch.ID, "")
+			return err == nil && status == http.StatusOK, nil
+		})
+		if err != nil {
+			return ch, err
+		}
+	}
+	return ch, nil
+}
+
+// database is a Postgres of this process, which can be killed and started again.
+type database struct {
+	dir     string
+	cluster *postgres.Cluster
+}
+
+func (d *database) start(ctx context.Context) (err error) {
+	d.cluster, err = postgres.StartCluster(ctx, postgres.ClusterConfig{Dir: d.dir})
+	return err
+}
+
+func (d *database) url() string { return d.cluster.URL() }
+
+func (d *database) stop(ctx context.Context) error { return d.cluster.Stop(ctx) }
+
+// kill ends the server and all its processes as a power button would.
+func (d *database) kill(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(d.cluster.Dir(), "data", "postmaster.pid"))
+	if err != nil {
+		return fmt.Errorf("find the database's process: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return fmt.Errorf("find the database's process: %w", err)
+	}
+	// It leads a process group of its own.
+	if err := errors.Join(syscall.Kill(pid, syscall.SIGKILL), ignoreGone(syscall.Kill(-pid, syscall.SIGKILL))); err != nil {
+		return fmt.Errorf("kill the database: %w", err)
+	}
+	select {
+	case <-d.cluster.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return d.cluster.Stop(ctx) // frees the folder
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
