@@ -28,6 +28,9 @@ const (
 	kindSignKey  = "sign-key"
 	kindSkill    = "skill"
 	kindTag      = "tag"
+
+	kindSubscription = "subscription"
+
 	kindToken    = "token"
 	kindTopicSet = "topic-set"
 )
@@ -44,6 +47,9 @@ var recordTypes = map[string]string{
 	kindSignKey:  "sign-key.changed.v1",
 	kindSkill:    "skill.changed.v1",
 	kindTag:      "tag.changed.v1",
+
+	kindSubscription: "subscription.changed.v1",
+
 	kindToken:    "token.changed.v1",
 	kindTopicSet: "topic-set.changed.v1",
 }
@@ -95,6 +101,9 @@ type Registry struct {
 	tokens    *shelf[plain, domain.Token]
 	topicSets *directory[domain.TopicSet]
 
+	subscriptions    *shelf[owned, domain.Subscription]
+	subscriptionByID map[string]*domain.Subscription
+
 	byToken      map[[32]byte]*domain.Channel // by SHA-256 of the channel's own API token
 	byHash       map[[32]byte]*domain.Token   // by SHA-256 of the platform token
 	signKeyLists map[domain.KeyPurpose][]domain.SignKey
@@ -128,6 +137,7 @@ func NewRegistry(cfg RegistryConfig) *Registry {
 	r.accounts, r.agents, r.apiTokens, r.channels = newAccounts(r), newAgents(r), newAPITokens(r), newChannels(r)
 	r.functions, r.queues, r.signKeys, r.skills = newFunctions(r), newQueues(r), newSignKeys(r), newSkills(r)
 	r.tags, r.tokens, r.topicSets = newTags(r), newTokens(r), newTopicSets(r)
+	r.subscriptions, r.subscriptionByID = newSubscriptions(r), map[string]*domain.Subscription{}
 	return r
 }
 

@@ -78,6 +78,9 @@ func (p *Deliveries) noteMade(partition int, made []domain.Delivery) {
 		p.made[partition] = make(map[int64][]domain.Delivery, len(made))
 	}
 	for _, d := range made {
+		delete(p.made[partition], d.Position.Offset) // of a transaction that was rolled back
+	}
+	for _, d := range made {
 		p.made[partition][d.Position.Offset] = append(p.made[partition][d.Position.Offset], d)
 	}
 }
@@ -115,7 +118,7 @@ type deliveryRun struct {
 	partition int
 	told      map[int64][]string // subscriptions by the offset of what they are told
 	ids       []uuid.UUID        // deliveries that the run names
-	named     map[string]int // how many, by stream
+	named     map[string]int     // how many, by stream
 	lanes     map[string]*runLane
 	episodes  map[uuid.UUID]*runEpisode // by conversation
 	rows      map[uuid.UUID]*deliveryRow
