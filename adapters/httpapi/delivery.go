@@ -17,9 +17,12 @@ type deliveryView struct {
 	ID             uuid.UUID            `json:"id" format:"uuid"`
 	ChannelID      string               `json:"channel_id"`
 	ConversationID uuid.UUID            `json:"conversation_id" format:"uuid"`
-	Kind           domain.DeliveryKind  `json:"kind" enum:"message,close,function" doc:"What it tells: a message or a close to the channel's callback, or what the contact wrote to a function."`
-	Target         string               `json:"target" doc:"The endpoint that it goes to: the channel, or <channel>#<function>."`
+	Kind           domain.DeliveryKind  `json:"kind" enum:"message,close,function,subscription" doc:"What it tells: a message or a close to the channel's callback, what the contact wrote to a function, or an event to a subscription."`
+	Target         string               `json:"target" doc:"The endpoint that it goes to: the channel, <channel>#<function>, or sub~<subscription>."`
 	Function       int64                `json:"function_id,omitempty" doc:"The function that it goes to."`
+	Subscription   string               `json:"subscription_id,omitempty" doc:"The subscription that it goes to."`
+	EventID        uuid.UUID            `json:"event_id,omitzero" format:"uuid" doc:"The event that a subscription is told."`
+	EventType      string               `json:"event_type,omitempty" doc:"Its stored name."`
 	MessageID      uuid.UUID            `json:"message_id,omitzero" format:"uuid" doc:"The message that it brings; absent for a close."`
 	CloseReason    domain.CloseReason   `json:"close_reason,omitempty" enum:"agent,bot,timeout,unknown" doc:"Of a close."`
 	ContactRef     string               `json:"contact_ref"`
@@ -53,7 +56,12 @@ func showDelivery(d domain.Delivery) deliveryView {
 	if d.Kind == domain.DeliverFunction {
 		message = d.Subject.Inbound
 	}
+	var told domain.Told
+	if d.Subject.Told != nil {
+		told = *d.Subject.Told
+	}
 	return deliveryView{
+		Subscription: d.Subject.Subscription, EventID: told.Event, EventType: told.Type,
 		Kind: d.Kind, Target: d.Target(), Function: d.Subject.Function, CloseReason: d.Subject.Reason,
 		ID: d.ID, ChannelID: d.Channel, ConversationID: d.Conversation, MessageID: message, ContactRef: d.ContactRef,
 		State: d.State, Parked: d.Parked, AttemptCount: d.Attempts, LastReason: d.LastReason, LastDetail: d.LastDetail,
@@ -101,7 +109,7 @@ func (p *platform) listDeliveries(ctx context.Context, c caller, in *struct {
 	PageParams
 	State   string `query:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"Only deliveries in this state."`
 	Channel string `query:"channel" maxLength:"64" doc:"Only deliveries of this channel."`
-	Kind    string `query:"kind" enum:"message,close,function" doc:"Only deliveries of this kind."`
+	Kind    string `query:"kind" enum:"message,close,function,subscription" doc:"Only deliveries of this kind."`
 },
 ) (*listOutput[deliveryView], error) {
 	headers, err := p.await(ctx, projectionDeliveries, in.ReadParams)

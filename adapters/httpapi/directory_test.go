@@ -22,7 +22,9 @@ type directoryWorld struct {
 	agents    shelf[domain.Agent]
 	accounts  shelf[domain.Account]  // by name, in no account
 	apiTokens shelf[domain.APIToken] // by id
-	keys      shelf[domain.SignKey]  // by id, in no account
+
+	subscriptions shelf[domain.Subscription] // by id
+	keys          shelf[domain.SignKey]      // by id, in no account
 
 	numbersMu sync.Mutex
 	last      map[string]int64 // number given by account and kind
@@ -31,13 +33,15 @@ type directoryWorld struct {
 func newDirectoryWorld() *directoryWorld {
 	byNumber := func(n int64) string { return strconv.FormatInt(n, 10) }
 	d := &directoryWorld{
-		queues:    newShelf("queue", func(q domain.Queue) (string, string) { return q.Account, byNumber(q.Number) }),
-		functions: newShelf("function", func(f domain.Function) (string, string) { return f.Account, byNumber(f.Number) }),
-		tags:      newShelf("tag", func(t domain.Tag) (string, string) { return t.Account, byNumber(t.Number) }),
-		topicSets: newShelf("topic set", func(s domain.TopicSet) (string, string) { return s.Account, byNumber(s.Number) }),
-		skills:    newShelf("skill", func(s domain.Skill) (string, string) { return s.Account, byNumber(s.Number) }),
-		agents:    newShelf("agent", func(a domain.Agent) (string, string) { return a.Account, byNumber(a.Number) }),
-		accounts:  newShelf("account", func(a domain.Account) (string, string) { return "", a.Name }),
+		queues:        newShelf("queue", func(q domain.Queue) (string, string) { return q.Account, byNumber(q.Number) }),
+		functions:     newShelf("function", func(f domain.Function) (string, string) { return f.Account, byNumber(f.Number) }),
+		tags:          newShelf("tag", func(t domain.Tag) (string, string) { return t.Account, byNumber(t.Number) }),
+		topicSets:     newShelf("topic set", func(s domain.TopicSet) (string, string) { return s.Account, byNumber(s.Number) }),
+		skills:        newShelf("skill", func(s domain.Skill) (string, string) { return s.Account, byNumber(s.Number) }),
+		agents:        newShelf("agent", func(a domain.Agent) (string, string) { return a.Account, byNumber(a.Number) }),
+		accounts:      newShelf("account", func(a domain.Account) (string, string) { return "", a.Name }),
+		subscriptions: newShelf("subscription", func(s domain.Subscription) (string, string) { return s.Account, s.ID }),
+
 		apiTokens: newShelf("API token", func(t domain.APIToken) (string, string) { return t.Account, t.ID }),
 		keys:      newShelf("key", func(k domain.SignKey) (string, string) { return "", k.ID }),
 		last:      map[string]int64{},

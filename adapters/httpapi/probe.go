@@ -30,9 +30,14 @@ func (p *platform) testChannel(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	return p.test(ctx, ch)
+}
+
+// test calls an endpoint once.
+func (p *platform) test(ctx context.Context, ch domain.Channel) (*struct{ Body testView }, error) {
 	o, err := p.Prober.Probe(ctx, ch)
 	if err != nil {
-		return nil, fmt.Errorf("test the channel: %w", err)
+		return nil, fmt.Errorf("make a test call: %w", err)
 	}
 	return &struct{ Body testView }{Body: testView{
 		Delivered: o.Verdict == domain.Delivered, Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus,
