@@ -28,13 +28,11 @@ func (c channelsList) Run(ctx context.Context, s streams) error {
 
 // channelSettings are the settings that create and change share.
 type channelSettings struct {
-	Name        string   `help:"Name that operators see." placeholder:"NAME"`
-	CallbackURL string   `help:"Where replies are posted to." placeholder:"URL"`
-	Schedule    []string `help:"Waits between tries, such as 1s,5s,2m." placeholder:"WAIT"`
-	SingleTry   bool     `help:"Try each callback once, without a schedule."`
-	MaxAge      string   `help:"When to give up, after the first try." placeholder:"72h"`
-	OnExhausted string   `help:"What followers do behind a used-up schedule: park or continue." enum:",park,continue" default:""`
-	Rate        *int     `help:"Callbacks per second; 0 is no limit." placeholder:"N"`
+	deliverySettings
+
+	Name        string `help:"Name that operators see." placeholder:"NAME"`
+	CallbackURL string `help:"Where replies are posted to." placeholder:"URL"`
+	Rate        *int   `help:"Callbacks per second; 0 is no limit." placeholder:"N"`
 
 	IDType string `help:"What a contact's id is: phone or custom. A new channel takes phone unless given; with contacts it stays what it is." enum:",phone,custom" default:"" group:"respond" placeholder:"TYPE"`
 
@@ -61,18 +59,7 @@ func (c channelSettings) body() fields {
 	f.text("callback_url", c.CallbackURL)
 	f.text("id_type", c.IDType)
 	given(f, "rate_per_second", c.Rate)
-	delivery := fields{}
-	switch {
-	case c.SingleTry:
-		delivery["schedule"] = []string{}
-	case len(c.Schedule) > 0:
-		delivery["schedule"] = c.Schedule
-	}
-	delivery.text("max_age", c.MaxAge)
-	delivery.text("on_exhausted", c.OnExhausted)
-	if len(delivery) > 0 {
-		f["delivery"] = delivery
-	}
+	c.into(f)
 	redirect := fields{}
 	given(redirect, "queue_id", c.Queue)
 	given(redirect, "function_id", c.Function)

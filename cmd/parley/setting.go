@@ -105,3 +105,27 @@ func given[T any](f fields, name string, value *T) {
 		f[name] = *value
 	}
 }
+
+// deliverySettings say how calls are repeated.
+type deliverySettings struct {
+	Schedule    []string `help:"Waits between tries, such as 1s,5s,2m." placeholder:"WAIT"`
+	SingleTry   bool     `help:"Try each call once, without a schedule."`
+	MaxAge      string   `help:"When to give up, after the first try." placeholder:"72h"`
+	OnExhausted string   `help:"What followers do behind a used-up schedule: park or continue." enum:",park,continue" default:""`
+}
+
+// into sets the delivery policy if any of it was given.
+func (d deliverySettings) into(f fields) {
+	delivery := fields{}
+	switch {
+	case d.SingleTry:
+		delivery["schedule"] = []string{}
+	case len(d.Schedule) > 0:
+		delivery["schedule"] = d.Schedule
+	}
+	delivery.text("max_age", d.MaxAge)
+	delivery.text("on_exhausted", d.OnExhausted)
+	if len(delivery) > 0 {
+		f["delivery"] = delivery
+	}
+}
