@@ -112,7 +112,7 @@ func (b *breaker) open(pause time.Duration, now time.Time, jitter float64) {
 	b.until = now.Add(b.pause + time.Duration(jitter*jitterShare*float64(b.pause)))
 }
 
-// learn lets an endpoint's breaker know what a call came to. It runs under the
+// learn lets an endpoint's breaker and its pace know what a call came to. It runs under the
 // lock, before the call's slots are free.
 func (w *Worker) learn(c *call, r *result, started, now time.Time) {
 	e := c.lane.endpoint
@@ -123,6 +123,7 @@ func (w *Worker) learn(c *call, r *result, started, now time.Time) {
 	if !domain.MayWait(e.target) {
 		return
 	}
+	w.adapt(c, r.Outcome, s, started, now)
 	failed, since := e.breaker.failed, e.breaker.since
 	if !e.breaker.learn(c, s, started, now, w.cfg.Jitter()) {
 		return

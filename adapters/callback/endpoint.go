@@ -19,6 +19,7 @@ type endpoint struct {
 	lanes   int   // lanes in memory, over all partitions
 	rate    rate
 	breaker breaker
+	pace    pace
 	wake    *time.Timer // set while it waits for a time
 	wakes   time.Time   // when wake ends
 	looked  time.Time   // when expire last looked
@@ -252,6 +253,7 @@ func (w *Worker) start(c *call) {
 	}
 	if !c.over {
 		e.breaker.started(c)
+		e.pace.started(w.cfg.Now())
 	}
 	go w.deliver(c)
 }
@@ -322,7 +324,10 @@ func (w *Worker) endpointOf(target string) *endpoint {
 
 // forget lets go of an endpoint that has nothing to remember.
 func (w *Worker) forget(e *endpoint) {
-	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil && e.breaker.forgettable(w.cfg.Now()) {
+	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil {
+		if now := w.cfg.Now(); !e.breaker.forgettable(now) || !e.pace.forgettable(now) {
+			return
+		}
 		delete(w.endpoints, e.target)
 	}
 }

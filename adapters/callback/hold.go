@@ -13,7 +13,10 @@ const lookEvery = time.Second
 // holds tells whether an endpoint gets nothing now, and until when; zero is until
 // something else offers it again.
 func (w *Worker) holds(e *endpoint, now time.Time) (until time.Time, held bool) {
-	return e.breaker.holds(now)
+	if until, held = e.breaker.holds(now); held {
+		return until, true
+	}
+	return e.pace.holds(now)
 }
 
 // wait lets an endpoint that gets nothing wait. Deliveries whose age is used up

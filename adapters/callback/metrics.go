@@ -18,6 +18,7 @@ type metrics struct {
 	fetchErrors  prometheus.Counter
 	renewals     prometheus.Counter
 	openings     prometheus.Counter
+	slowdowns    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w *Worker) (*metrics, error) {
@@ -51,13 +52,17 @@ func newMetrics(r prometheus.Registerer, dialects map[domain.Dialect]Dialect, w 
 	m.openings = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "parley_delivery_breaker_openings_total", Help: "Endpoints whose calls were stopped because they failed one after the other.",
 	})
+	m.slowdowns = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "parley_delivery_slowdowns_total", Help: "Times that the calls to an endpoint were halved because it answered 429.",
+	})
 	for dialect := range dialects {
 		for _, kind := range kindsOf(dialect) {
 			m.zero(string(dialect), string(kind))
 		}
 	}
 	for _, c := range []prometheus.Collector{
-		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, m.openings, &gauges{w: w}, &endpointGauges{w: w},
+		m.attempts, m.duration, m.lag, m.dead, m.appendErrors, m.fetchErrors, m.renewals, m.openings, m.slowdowns,
+		&gauges{w: w}, &endpointGauges{w: w},
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register: %w", err)
