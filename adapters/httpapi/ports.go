@@ -79,6 +79,7 @@ type directory interface {
 type access interface {
 	accounts
 	apiTokens
+	subscriptions
 	signKeys
 }
 
@@ -113,6 +114,16 @@ type apiTokens interface {
 	APITokenByValue(account, value string) (domain.APIToken, bool)
 	CreateAPIToken(ctx context.Context, t domain.APIToken) (domain.APIToken, error)
 	RevokeAPIToken(ctx context.Context, account, id string) (domain.APIToken, error)
+}
+
+// subscriptions are who is told of events. Subscription finds deleted ones, too;
+// the others take those for not there.
+type subscriptions interface {
+	Subscription(account, id string) (domain.Subscription, bool)
+	Subscriptions(account string) []domain.Subscription
+	CreateSubscription(ctx context.Context, s domain.Subscription) (domain.Subscription, error)
+	ChangeSubscription(ctx context.Context, account, id string, change func(*domain.Subscription) error) (domain.Subscription, error)
+	DeleteSubscription(ctx context.Context, account, id string) error
 }
 
 type queues interface {
