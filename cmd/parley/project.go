@@ -92,7 +92,7 @@ func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 		}
 	}
 	if n.cfg.has(roleDelivery) {
-		deliveries := projections.NewDeliveries(n.pool)
+		deliveries := projections.NewDeliveries(n.pool).For(n.registry)
 		worker, err := n.worker(ctx, deliveries)
 		if err != nil {
 			return nil, err
@@ -113,7 +113,7 @@ func (n *node) worker(ctx context.Context, deliveries *projections.Deliveries) (
 		return nil, fmt.Errorf("count the partitions of the log: %w", err)
 	}
 	n.outbound, err = callback.NewWorker(callback.Config{
-		Log: n.store, Channels: n.registry, Store: deliveries, Dialects: n.dialects(), Ends: n.end, Partitions: partitions,
+		Log: n.store, Channels: endpoints{n.registry}, Store: deliveries, Dialects: n.dialects(), Ends: n.end, Partitions: partitions,
 		StealLease: n.cfg.embedded, Allow: n.cfg.allow, UserAgent: userAgent(), Timeout: n.cfg.CallbackTimeout,
 		Now: n.cfg.now, Logger: n.cfg.logger, Registerer: n.metrics,
 	})
