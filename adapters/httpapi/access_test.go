@@ -31,6 +31,7 @@ func routesOf(w *world) []route {
 	waiting := w.receive(kit, "u2", "e1", "hello")
 	apiToken := w.call(adminToken, "POST", "/v1/api-tokens", `{"name":"app"}`).want(201).field("id")
 	w.call(adminToken, "POST", "/v1/accounts", `{"name":"acme"}`).want(201)
+	redrive := w.call(adminToken, "POST", "/v1/redrives", "").want(202).field("id")
 	routes := []route{
 		{"POST", "/v1/conversations/" + waiting + "/marks", `{"variables":{"a":"b"}}`, domain.RoleAgent, true, false},
 		{"POST", "/v1/conversations/close", `{"channel_id":"` + kit + `"}`, domain.RoleAdmin, false, false},
@@ -92,6 +93,10 @@ func routesOf(w *world) []route {
 			{"GET", "/v1/deliveries/" + delivery, "", domain.RoleReader, true, false},
 			{"POST", "/v1/deliveries/" + delivery + "/redrive", "", domain.RoleAdmin, true, false},
 			{"POST", "/v1/deliveries/" + delivery + "/drop", "", domain.RoleAdmin, true, false},
+			{"GET", "/v1/redrives", "", domain.RoleReader, false, false},
+			{"POST", "/v1/redrives", `{"dry_run":true}`, domain.RoleAdmin, false, false},
+			{"GET", "/v1/redrives/" + redrive, "", domain.RoleReader, true, false},
+			{"POST", "/v1/redrives/" + redrive + "/cancel", "", domain.RoleAdmin, true, false},
 			{"GET", "/v1/events", "", domain.RoleReader, false, false},
 			{"POST", "/v1/files?name=a.pdf", "%PDF", domain.RoleAgent, false, false},
 			{"GET", "/v1/tokens", "", domain.RoleAdmin, false, false},

@@ -39,6 +39,7 @@ type Platform struct {
 	Log         log
 	Reads       reads
 	Deliveries  deliveries
+	Redrives    redrives
 	Freshness   freshness
 	History     history
 	Prober      prober
@@ -97,6 +98,7 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	p.conversationRoutes()
 	p.messageRoutes()
 	p.deliveryRoutes()
+	p.redriveRoutes()
 	p.eventRoutes()
 	p.fileRoutes()
 

@@ -57,6 +57,8 @@ type world struct {
 	probe     func(domain.Channel) (domain.Outcome, error)
 	refusal   func(channel string) (time.Time, int, bool, error)
 
+	redrives *redriveWorld
+
 	*directoryWorld
 }
 
@@ -79,6 +81,7 @@ func newWorld(t *testing.T) *world {
 		refusal:        func(string) (time.Time, int, bool, error) { return time.Time{}, 0, false, nil },
 		directoryWorld: newDirectoryWorld(),
 	}
+	w.redrives = &redriveWorld{world: w}
 	w.token("t1", domain.DefaultAccount, domain.RoleAdmin, adminToken)
 	w.token("t2", domain.DefaultAccount, domain.RoleAgent, agentToken)
 	w.token("t3", domain.DefaultAccount, domain.RoleReader, readerToken)
@@ -87,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	server, err := New(Config{
 		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Platform: &Platform{
-			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w, Directory: w, Numbers: w,
+			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w, Redrives: w.redrives, Directory: w, Numbers: w,
 			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
 		},
 		Checks: []Check{{Name: "log", Func: func(context.Context) error {

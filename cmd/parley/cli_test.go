@@ -84,6 +84,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"--secret-key", "AAAA", "PARLEY_SECRET_KEY"},
 		{"--partitions", "-1", "PARLEY_PARTITIONS"},
 		{"--max-waiting", "0", "PARLEY_MAX_WAITING"},
+		{"--redrive-rate", "0", "PARLEY_REDRIVE_RATE"},
 		{"--addr", "127.0.0.1:99999", "PARLEY_ADDR"},
 	} {
 		args := []string{"dev", "--data", t.TempDir(), c.flag + "=" + c.value}

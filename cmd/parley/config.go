@@ -39,6 +39,7 @@ type settings struct {
 	CallbackTimeout time.Duration `help:"How long one call to a callback may take." default:"30s"`
 	InboundRate     int           `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
 	MaxWaiting      int           `help:"Events that may wait for the log in this process; above it the answer is 503." default:"8192"`
+	RedriveRate     int           `help:"Dead letters a second that redrives of this node put back at most." default:"200"`
 	Roles           []string      `help:"What this node does: api, projector, delivery, timers." default:"api,projector,delivery,timers"`
 	FilesDir        string        `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
@@ -101,6 +102,9 @@ func (s settings) check() (nodeConfig, error) {
 	if s.MaxWaiting <= 0 {
 		return cfg, errors.New("PARLEY_MAX_WAITING must be 1 or more")
 	}
+	if s.RedriveRate <= 0 {
+		return cfg, errors.New("PARLEY_REDRIVE_RATE must be 1 or more")
+	}
 	if s.Partitions < 0 || s.Replication < 0 {
 		return cfg, errors.New("PARLEY_PARTITIONS and PARLEY_REPLICATION must not be negative")
 	}
@@ -160,7 +164,7 @@ func (c nodeConfig) shown() []any {
 		"addr", c.Addr, "public_url", c.publicURL, "roles", strings.Join(c.Roles, ","), "kafka_brokers", strings.Join(c.KafkaBrokers, ","),
 		"embedded", c.embedded, "topic_prefix", c.TopicPrefix, "database_url", set(c.DatabaseURL), "admin_token", set(c.AdminToken),
 		"secret_key", set(c.SecretKey), "callback_allow", strings.Join(c.CallbackAllow, ","), "callback_timeout", c.CallbackTimeout,
-		"inbound_rate", c.InboundRate,
+		"inbound_rate", c.InboundRate, "redrive_rate", c.RedriveRate,
 	}
 }
 

@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"adapters/channelx":   {"domain"},
 	"adapters/console":    {"domain"},
 	"adapters/httpapi":    {"domain"},
+	"adapters/redrive":    {"domain"},
 	"adapters/respondio":  {"domain"},
 	"adapters/timers":     {"domain"},
 	"adapters/voximplant": {"domain"},

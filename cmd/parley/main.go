@@ -34,6 +34,7 @@ type commands struct {
 	Channels      channelsCommand            `cmd:"" help:"List, create, change, rotate, test and delete channels."`
 	Conversations conversationsCommand       `cmd:"" help:"List, assign, mark and close conversations."`
 	Deliveries    deliveriesCommand          `cmd:"" help:"List and inspect deliveries; redrive or drop dead letters."`
+	Redrives      redrivesCommand            `cmd:"" help:"Redrive many dead letters at once: make, list, show, watch and cancel such jobs."`
 	Queues        numbered[queueSettings]    `cmd:"" help:"List, create, change and delete queues, in which conversations wait for agents."`
 	Functions     numbered[functionSettings] `cmd:"" help:"List, create, change and delete functions, which answer instead of agents."`
 	Agents        numbered[agentSettings]    `cmd:"" help:"List, create, change and delete agents."`

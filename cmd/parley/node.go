@@ -125,6 +125,9 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err := n.startTimers(ctx); err != nil {
 		return nil, err
 	}
+	if err := n.startRedrives(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.serve(ctx, listener); err != nil {
 		return nil, err
 	}
@@ -243,7 +246,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		cfg.Platform = &httpapi.Platform{
 			PublicURL: n.cfg.publicURL, Tokens: n.registry, TokenAdmin: n.registry, Channels: n.registry, Log: n.store,
 			Directory: n.registry, Numbers: postgres.NewNumbers(n.pool),
-			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool), Freshness: n,
+			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool),
+			Redrives: projections.NewRedrives(n.pool), Freshness: n,
 			History: eventstore.NewHistory(eventstore.EventsTopic(n.cfg.TopicPrefix), n.log, kafka.PositionOf),
 			Prober:  n.prober(), Idempotency: idempotency{postgres.NewIdempotency(n.pool)}, Sealer: n.cfg.sealer,
 			Now: n.cfg.now, Random: rand.Reader,

@@ -33,6 +33,7 @@ type option func(*settings)
 
 func callbackTimeout(d time.Duration) option { return func(s *settings) { s.CallbackTimeout = d } }
 func inboundRate(n int) option               { return func(s *settings) { s.InboundRate = n } }
+func redriveRate(n int) option               { return func(s *settings) { s.RedriveRate = n } }
 
 // testPrefix tells the topics of tests on one shared Kafka apart.
 var testPrefix atomic.Int64
@@ -43,7 +44,7 @@ const testToken = "test-admin-token-0001"
 func startParley(t testing.TB, options ...option) *parley {
 	t.Helper()
 	set := settings{
-		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: 30 * time.Second, Roles: allRoles, MaxWaiting: 8192,
+		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: 30 * time.Second, Roles: allRoles, MaxWaiting: 8192, RedriveRate: 200,
 		TopicPrefix: "parley", DatabaseURL: pgtest.URL(t),
 	}
 	if brokers := os.Getenv("PARLEY_TEST_KAFKA"); brokers != "" {
