@@ -74,9 +74,15 @@ func (b *balancer) pick() *node {
 
 // call makes one call and reads its answer.
 func call(ctx context.Context, base, token, method, path, body string) (int, []byte, error) {
+	status, _, raw, err := ask(ctx, base, token, method, path, body)
+	return status, raw, err
+}
+
+// ask makes one call and reads its answer, headers and all.
+func ask(ctx context.Context, base, token, method, path, body string) (int, http.Header, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
 	if err != nil {
-		return 0, nil, fmt.Errorf("make a request: %w", err)
+		return 0, nil, nil, fmt.Errorf("make a request: %w", err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -86,11 +92,11 @@ func call(ctx context.Context, base, token, method, path, body string) (int, []b
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, raw, err
+	return resp.StatusCode, resp.Header, raw, err
 }
 
 // callInto makes a call with the admin token and reads a good answer into v.

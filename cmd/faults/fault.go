@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -16,19 +17,20 @@ import (
 // fault is a case: something that breaks, and the promise that holds all the same.
 type fault struct {
 	name    string
-	promise string   // in a few words
-	breaks  string   // what is done to the installation
-	without string   // the protection that was taken out to see the case fail, and what it said
-	logs    []string // that it runs on
-	rounds  int      // of the full form
-	short   int      // of the short form; 0 is 1
-	slow    bool     // left out of the tests, for its time
+	promise string       // in a few words
+	breaks  string       // what is done to the installation
+	without string       // the protection that was taken out to see the case fail, and what it said
+	logs    []string     // that it runs on
+	rounds  int          // of the full form
+	short   int          // of the short form; 0 is 1
+	slow    bool         // left out of the tests, for its time
+	needs   func() error // tells why it cannot be run here; nil = it always can
 	play    func(context.Context, *run) error
 }
 
 // faults are all cases, in the order of the table.
 func faults() []fault {
-	return slices.Concat(killFaults())
+	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults())
 }
 
 func listFaults(w io.Writer) error {
@@ -55,8 +57,15 @@ type run struct {
 
 // run plays a case. Nothing that goes wrong in it ends the suite.
 func (b *bench) run(ctx context.Context, f fault, log string, rounds int) Result {
-	r := &run{bench: b, fault: f, log: log, rounds: rounds, random: rand.New(rand.NewPCG(b.cfg.seed, uint64(len(f.name))))} //nolint:gosec // moments, not secrets
+	r := &run{bench: b, fault: f, log: log, rounds: rounds, random: b.randomOf(f.name + log)}
 	r.result = Result{Case: f.name, Promise: f.promise, Breaks: f.breaks, Log: log, Without: f.without}
+	if f.needs != nil {
+		if err := f.needs(); err != nil {
+			r.result.NotRun = err.Error()
+			r.sayf("not run: %v", err)
+			return r.result
+		}
+	}
 	began := time.Now()
 	r.sayf("%s", f.breaks)
 	err := r.play(ctx)
@@ -67,6 +76,13 @@ func (b *bench) run(ctx context.Context, f fault, log string, rounds int) Result
 	r.result.judge()
 	r.sayf("%s", r.result.line())
 	return r.result
+}
+
+// randomOf gives each case its own moments, whichever others are run.
+func (b *bench) randomOf(name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))                        // never fails
+	return rand.New(rand.NewPCG(b.cfg.seed, h.Sum64())) //nolint:gosec // moments, not secrets
 }
 
 func (r *run) play(ctx context.Context) (err error) {

@@ -51,6 +51,18 @@ func killRole(role string) func(context.Context, *run) error {
 // killRounds kills a node at a random moment under load and starts it again, round
 // after round.
 func killRounds(ctx context.Context, s *stand, victim *node) error {
+	return s.underLoad(ctx, func(ctx context.Context, _ *traffic) error {
+		victim.kill()
+		if err := pause(ctx, s.moment(0, 500*time.Millisecond)); err != nil {
+			return err
+		}
+		return victim.start(ctx)
+	})
+}
+
+// underLoad plays the rounds of a case: load, something that breaks at a random
+// moment and is mended, some more load, and the oracle.
+func (s *stand) underLoad(ctx context.Context, breaks func(ctx context.Context, t *traffic) error) error {
 	hooks, err := s.newReceiver(ctx, 5*time.Millisecond)
 	if err != nil {
 		return err
@@ -62,17 +74,10 @@ func killRounds(ctx context.Context, s *stand, victim *node) error {
 	return s.each(ctx, func(ctx context.Context, n int) error {
 		t := s.begin(ctx, ch, hooks, fmt.Sprintf("r%02d", n))
 		after := s.moment(300*time.Millisecond, 1500*time.Millisecond)
-		err := s.disturb(ctx, t, after, func() error {
-			victim.kill()
-			if err := pause(ctx, s.moment(0, 500*time.Millisecond)); err != nil {
-				return err
-			}
-			return victim.start(ctx)
-		})
-		if err != nil {
+		if err := s.disturb(ctx, t, after, func() error { return breaks(ctx, t) }); err != nil {
 			return err
 		}
-		s.sayf("round %d/%d: killed after %s, %d accepted", n+1, s.rounds, after.Round(time.Millisecond), t.accepted.Load())
+		s.sayf("round %d/%d: broken after %s, %d accepted", n+1, s.rounds, after.Round(time.Millisecond), t.accepted.Load())
 		return t.check(ctx)
 	})
 }

@@ -47,6 +47,8 @@ type Result struct {
 	Problems []string `json:"problems,omitempty"`
 	Seconds  float64  `json:"seconds"`
 	Pass     bool     `json:"pass"`
+	// NotRun tells what this machine lacks to run the case.
+	NotRun string `json:"not_run,omitempty"`
 	// Without tells how the case fails when its protection is taken out.
 	Without string `json:"without,omitempty"`
 }
@@ -71,18 +73,22 @@ func (r *Result) judge() {
 
 func (r *Result) line() string {
 	text := fmt.Sprintf("%s: %d rounds, accepted %d, lost %d, duplicated %d, reordered %d, refused %d, unanswered %d, %.0f s",
-		verdict(r.Pass), r.Rounds, r.Accepted, r.Lost, r.Duplicated, r.Reordered, r.Refused, r.Unanswered, r.Seconds)
+		r.verdict(), r.Rounds, r.Accepted, r.Lost, r.Duplicated, r.Reordered, r.Refused, r.Unanswered, r.Seconds)
 	for _, p := range r.Problems {
 		text += "\n      " + p
 	}
 	return text
 }
 
-func verdict(pass bool) string {
-	if pass {
+func (r *Result) verdict() string {
+	switch {
+	case r.NotRun != "":
+		return "not run"
+	case r.Pass:
 		return "pass"
+	default:
+		return "FAIL"
 	}
-	return "FAIL"
 }
 
 // Report is what a run of the suite came to.
@@ -110,12 +116,15 @@ func (r *Report) print(w io.Writer) error {
 	fmt.Fprintln(table, "promise\tcase\tlog\trounds\taccepted\tlost\tduplicated\treordered\trefused\tresult")
 	for _, x := range r.Results {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-			x.Promise, x.Case, x.Log, x.Rounds, x.Accepted, x.Lost, x.Duplicated, x.Reordered, x.Refused, verdict(x.Pass))
+			x.Promise, x.Case, x.Log, x.Rounds, x.Accepted, x.Lost, x.Duplicated, x.Reordered, x.Refused, x.verdict())
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}
 	for _, x := range r.Results {
+		if x.NotRun != "" {
+			fmt.Fprintf(w, "%s (%s) was not run: %s\n", x.Case, x.Log, x.NotRun)
+		}
 		for _, note := range x.Notes {
 			fmt.Fprintf(w, "%s (%s): %s\n", x.Case, x.Log, note)
 		}
@@ -182,7 +191,7 @@ func between(text, with string) (string, error) {
 func (r *Report) verdict() error {
 	var names []string
 	for _, x := range r.Results {
-		if !x.Pass {
+		if !x.Pass && x.NotRun == "" {
 			names = append(names, x.Case+" on "+x.Log)
 		}
 	}

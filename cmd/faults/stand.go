@@ -30,6 +30,7 @@ const (
 	roleProjector = "projector"
 	roleDelivery  = "delivery"
 	roleTimers    = "timers"
+	allRoles      = "api,projector,delivery,timers"
 )
 
 // kafkas is the cluster of brokers that the cases share, started by the first
@@ -76,6 +77,7 @@ type stand struct {
 	kafka    *kafkatest.Cluster // nil on the embedded log
 	database *database          // nil when it is in the node
 	env      []string           // of every node
+	program  string             // empty: the one that was built
 	nodes    []*node
 	doors    *balancer
 }
@@ -122,6 +124,9 @@ func (s *stand) add(ctx context.Context, roles ...string) error {
 		if err != nil {
 			return err
 		}
+		if s.program != "" {
+			n.program = s.program
+		}
 		s.nodes = append(s.nodes, n)
 	}
 	for _, n := range s.nodes[began:] {
@@ -157,7 +162,7 @@ func (r *run) alike(ctx context.Context, n int) (*stand, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.add(ctx, slices.Repeat([]string{strings.Join([]string{roleAPI, roleProjector, roleDelivery, roleTimers}, ",")}, n)...); err != nil {
+	if err := s.add(ctx, slices.Repeat([]string{allRoles}, n)...); err != nil {
 		return nil, err
 	}
 	s.open(ctx, s.nodes...)
@@ -259,14 +264,9 @@ func (d *database) stop(ctx context.Context) error { return d.cluster.Stop(ctx) 
 
 // kill ends the server and all its processes as a power button would.
 func (d *database) kill(ctx context.Context) error {
-	text, err := os.ReadFile(filepath.Join(d.cluster.Dir(), "data", "postmaster.pid"))
+	pid, err := postmaster(d.cluster.Dir())
 	if err != nil {
-		return fmt.Errorf("find the database's process: %w", err)
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("find the database's process: %w", err)
+		return err
 	}
 	// It leads a process group of its own.
 	if err := errors.Join(syscall.Kill(pid, syscall.SIGKILL), ignoreGone(syscall.Kill(-pid, syscall.SIGKILL))); err != nil {

@@ -168,17 +168,29 @@ func (t *traffic) answered(text string, status int, raw []byte, err error) {
 	} else {
 		t.counts.refused++
 	}
-	if t.strict {
+	if t.strict || err == nil && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
 		t.failed = append(t.failed, fmt.Sprintf("%s was answered %d %s %v", text, status, raw, err))
 	}
 }
 
 const webhookPath = "/custom/channel/webhook/"
 
+// body is a webhook.
+func (t *traffic) body(contact, text string) string {
+	return fmt.Sprintf(`{"channelId":%q,"contactId":%q,"events":[{"type":"message","mId":%q,"timestamp":1767261600000,"message":{"type":"text","text":%q}}]}`,
+		t.channel.ID, contact, text, text)
+}
+
+// refusals counts the posts that were refused so far.
+func (t *traffic) refusals() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.counts.refused
+}
+
 func (t *traffic) webhook(ctx context.Context, contact, text string) {
 	s := t.say(contact, text, false)
-	body := fmt.Sprintf(`{"channelId":%q,"contactId":%q,"events":[{"type":"message","mId":%q,"timestamp":1767261600000,"message":{"type":"text","text":%q}}]}`,
-		t.channel.ID, contact, text, text)
+	body := t.body(contact, text)
 	for deadline := time.Now().Add(postPatience); ctx.Err() == nil; {
 		status, raw, err := t.post(ctx, t.channel.Token, webhookPath, body)
 		switch {
