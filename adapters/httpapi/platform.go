@@ -88,6 +88,7 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	p.apiTokenRoutes()
 	p.keyRoutes()
 	p.channelRoutes()
+	p.subscriptionRoutes()
 	p.queueRoutes()
 	p.functionRoutes()
 	p.tagRoutes()

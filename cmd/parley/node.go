@@ -20,6 +20,7 @@ import (
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
 	"github.com/parley-im/parley/adapters/respondio"
+	"github.com/parley-im/parley/adapters/subscription"
 	"github.com/parley-im/parley/adapters/timers"
 	"github.com/parley-im/parley/adapters/voximplant"
 	"github.com/parley-im/parley/domain"
@@ -188,8 +189,9 @@ func (n *node) Reached(ctx context.Context, projection string, p domain.Position
 // dialects are the wires that callbacks are told on.
 func (n *node) dialects() map[domain.Dialect]callback.Dialect {
 	return map[domain.Dialect]callback.Dialect{
-		domain.DialectRespondIO:   respondio.Outbound{},
-		domain.DialectISMessenger: respondio.Outbound{},
+		domain.DialectRespondIO:    respondio.Outbound{},
+		domain.DialectISMessenger:  respondio.Outbound{},
+		domain.DialectSubscription: subscription.New(n.registry, n.cfg.now),
 		domain.DialectVoximplant: voximplant.NewOutbound(voximplant.OutboundConfig{
 			Directory: n.registry, Keys: n.registry, PublicURL: n.cfg.publicURL, Random: rand.Reader, Logger: n.cfg.logger,
 		}),
