@@ -24,13 +24,15 @@ type fault struct {
 	rounds  int          // of the full form
 	short   int          // of the short form; 0 is 1
 	slow    bool         // left out of the tests, for its time
+	beside  bool         // mostly waits: in the tests it runs beside others
 	needs   func() error // tells why it cannot be run here; nil = it always can
 	play    func(context.Context, *run) error
 }
 
 // faults are all cases, in the order of the table.
 func faults() []fault {
-	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults())
+	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults(),
+		loadFaults())
 }
 
 func listFaults(w io.Writer) error {
@@ -125,6 +127,9 @@ func (r *run) each(ctx context.Context, round func(ctx context.Context, n int) e
 	}
 	return nil
 }
+
+// full tells that this is not the short form.
+func (r *run) full() bool { return !r.cfg.short }
 
 // moment is a random time within bounds.
 func (r *run) moment(least, most time.Duration) time.Duration {

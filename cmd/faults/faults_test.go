@@ -6,7 +6,7 @@ import (
 
 // TestFaults is the short form of every case on the embedded log. They run in
 // turns: each puts load on the machine, and what they look for are lost messages,
-// not slow ones.
+// not slow ones. Those that mostly wait run beside each other in the end.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	shortForm(t, onEmbedded)
@@ -14,7 +14,7 @@ func TestFaults(t *testing.T) {
 
 func shortForm(t *testing.T, log string) {
 	t.Helper()
-	cfg := config{log: log, seed: 1}
+	cfg := config{log: log, seed: 1, short: true}
 	b, err := newBench(t.Context(), cfg, t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,9 @@ func shortForm(t *testing.T, log string) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest,tparallel // in turns, see above
+			if f.beside {
+				t.Parallel()
+			}
 			result := b.run(t.Context(), f, log, max(1, f.short))
 			if !result.Pass {
 				t.Errorf("%+v", result)

@@ -51,6 +51,7 @@ type config struct {
 	write  bool
 	json   string
 	seed   uint64
+	soak   time.Duration
 	dir    string
 	parley string
 }
@@ -73,6 +74,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&cfg.list, "list", false, "list the cases and end")
 	flags.BoolVar(&cfg.write, "write", false, "put the result into docs/reliability.md and docs/reliability.json")
 	flags.StringVar(&cfg.json, "json", "", "`file` for the result")
+	flags.DurationVar(&cfg.soak, "soak", 20*time.Minute, "how long the soak takes")
 	flags.Uint64Var(&cfg.seed, "seed", 0, "of the random moments; 0 takes a new one, which is printed")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to break (default: built from this tree)")

@@ -78,6 +78,7 @@ func (t *traffic) run(ctx context.Context) {
 	for c := range t.contacts {
 		t.all.Go(func() {
 			contact := fmt.Sprintf("%s_c%02d", t.prefix, c)
+			_ = pause(ctx, t.pause*time.Duration(c)/time.Duration(t.contacts)) // not all at once
 			for i := 0; ctx.Err() == nil; i++ {
 				select {
 				case <-t.stop:
