@@ -46,6 +46,10 @@ type Config struct {
 	Logger     *slog.Logger
 	MaxBody    int64         // bytes; 0 = DefaultMaxBody
 	Grace      time.Duration // 0 = DefaultGrace
+	// Drain is how long a server that is asked to stop goes on taking connections
+	// after /readyz has begun to say so: as long as a load balancer may need to
+	// notice, a few seconds at most.
+	Drain time.Duration
 }
 
 // Server answers HTTP.
@@ -54,6 +58,7 @@ type Server struct {
 	mux      *http.ServeMux
 	log      *slog.Logger
 	grace    time.Duration
+	drain    time.Duration
 	stopping atomic.Bool
 }
 
@@ -73,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = DefaultGrace
 	}
-	s := &Server{mux: http.NewServeMux(), log: cfg.Logger, grace: cfg.Grace}
+	s := &Server{mux: http.NewServeMux(), log: cfg.Logger, grace: cfg.Grace, drain: cfg.Drain}
 	s.guard = &guard{next: s.mux, metrics: m, log: cfg.Logger, maxBody: cfg.MaxBody, bodyTimeout: bodyTimeout}
 
 	s.mux.HandleFunc("GET /healthz", alive)
@@ -103,12 +108,21 @@ func greet(w http.ResponseWriter, _ *http.Request) {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.guard.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.stopping.Load() {
+		// The caller opens its next connection elsewhere. Were the connection closed
+		// while it is idle, a request that is under way on it would fail.
+		w.Header().Set("Connection", "close")
+	}
+	s.guard.ServeHTTP(w, r)
+}
 
 // Serve answers requests of a listener until ctx ends. It then says at /readyz
-// that it is stopping, takes no new connections, lets requests that are being
-// answered finish within the grace, and ends them after it. The listener is
-// closed when Serve returns; nil is a clean stop.
+// that it is stopping, and goes on for the time to drain, in which it closes each
+// connection with the answer to its next request. After that it takes no new
+// connections, lets requests that are being answered finish within the grace, and
+// ends them after it. The listener is closed when Serve returns; nil is a clean
+// stop.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	// Requests live on while the server drains, so they do not hang on ctx.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -130,6 +144,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.stopping.Store(true)
+	if s.drain > 0 {
+		select {
+		case err := <-served:
+			return fmt.Errorf("serve HTTP: %w", err)
+		case <-time.After(s.drain):
+		}
+	}
 	grace, done := context.WithTimeout(base, s.grace)
 	defer done()
 	err := srv.Shutdown(grace)

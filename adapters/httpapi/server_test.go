@@ -320,6 +320,48 @@ func TestGracefulStop(t *testing.T) {
 	<-ended
 }
 
+// Ensure a server that is to stop goes on until balancers have noticed: it takes
+// new connections, and gives up those that it has with an answer, not between two
+// requests.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	s, _ := newServer(t, io.Discard, doorFunc{"/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") }})
+	s.drain = 300 * time.Millisecond
+	url, stop := serve(t, s)
+	client := &http.Client{Transport: &http.Transport{}}
+	get := func(path string) (status int, closed bool) {
+		t.Helper()
+		res, err := client.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		if err := errors.Join(err, res.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, res.Close
+	}
+	if _, closed := get("/"); closed {
+		t.Fatal("a connection is closed although nothing is to stop")
+	}
+	stopping := make(chan error, 1)
+	go func() { stopping <- stop() }()
+	for !s.stopping.Load() {
+		get("/")
+	}
+	for range 2 { // on the connection that there is, and on a new one
+		if status, closed := get("/"); status != http.StatusOK || !closed {
+			t.Errorf("while draining: %d, connection closed %t", status, closed)
+		}
+	}
+	if status, _ := get("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz while draining: %d", status)
+	}
+	if err := <-stopping; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
 // Ensure a body that does not come in ends, and that a handler which takes longer
 // than its body might have is not taken for a caller who has gone.
 func TestBodyDeadline(t *testing.T) {

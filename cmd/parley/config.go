@@ -64,6 +64,7 @@ type nodeConfig struct {
 	sync   func(ctx context.Context, topic string, partition int, base int64) error
 	logger *slog.Logger
 	now    func() time.Time
+	drain  time.Duration // how long the doors stay open after /readyz has said that they close
 }
 
 // check reads the settings that need reading. Errors name the variable to change.

@@ -238,7 +238,7 @@ func (n *node) doors() ([]httpapi.Door, error) {
 
 // serve opens the doors.
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
-	cfg := httpapi.Config{Checks: n.checks(), Gatherer: n.metrics, Registerer: n.metrics, Logger: n.cfg.logger}
+	cfg := httpapi.Config{Checks: n.checks(), Gatherer: n.metrics, Registerer: n.metrics, Logger: n.cfg.logger, Drain: n.cfg.drain}
 	if n.cfg.has(roleAPI) {
 		doors, err := n.doors()
 		if err != nil {
