@@ -13,18 +13,21 @@ import (
 const (
 	defaultRetryAfter = time.Second // of a 429 that does not say
 	timeoutWait       = time.Second // an endpoint that hangs is left alone for as long at least
-	longestRetryAfter = 72 * time.Hour
+	longestRetryAfter = 24 * time.Hour
 )
 
 // Outcome says what an answer means: 2xx is delivered; 429, 408, 425, 5xx and no
-// answer are tried again; everything else, redirects and 410 among it, is refused
-// for good.
+// answer are tried again; everything else, redirects and 410 among it, and an
+// address that the operator does not allow, is refused for good.
 func (Outbound) Outcome(_ domain.Delivery, a domain.Answer, now time.Time) domain.Outcome {
 	o := domain.Outcome{HTTPStatus: a.Status, Response: a.Body, Verdict: domain.Refused, Reason: domain.ReasonRejected}
 	if a.Fault != "" {
 		o.Verdict, o.Reason, o.Detail = domain.Retry, a.Fault, a.Detail
-		if a.Fault == domain.ReasonTimeout {
+		switch a.Fault {
+		case domain.ReasonTimeout:
 			o.RetryAfter, o.Firm = timeoutWait, true
+		case domain.ReasonAddressRefused:
+			o.Verdict = domain.Refused // no repetition changes it
 		}
 		return o
 	}
