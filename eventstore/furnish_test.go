@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"context"
+	"encoding/base64"
 	"slices"
 	"testing"
 	"time"
@@ -82,6 +83,38 @@ func furnish(t testing.TB, f *follower) {
 	function := kitChannel("aa11bb22-cc33-4d44-8e55-ff6677889900", "acme", "old")
 	function.Desk.Queue, function.Desk.Function, function.Desk.FallbackQueue = 0, 12, 4
 	must(t, f.CreateChannel, function)
+	subscribe(t, f)
+}
+
+// secretOf is a signing secret. It is no text that could stand in a record by chance.
+func secretOf(name string) string {
+	return "whsec_" + base64.StdEncoding.EncodeToString([]byte("secret-of-"+name+"-of-32-bytes-"))
+}
+
+func aSubscription(account, id string, now time.Time) domain.Subscription {
+	s := domain.Subscription{
+		ID: id, Account: account, Name: "Desk", URL: "https://desk.example.com/parley", Secret: secretOf(id),
+		Delivery: domain.DeliveryPolicy{Schedule: []time.Duration{time.Second}, MaxAge: time.Hour, OnExhausted: domain.OnExhaustedPark},
+	}
+	s.Revisions = []domain.Revision{{Since: now, Events: []string{"message.received", "conversation.*"}, Channel: "204815162342", Off: true}}
+	return s
+}
+
+// subscribe makes a subscription that was changed, and one that is gone.
+func subscribe(t testing.TB, f *follower) {
+	t.Helper()
+	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	must(t, f.CreateSubscription, aSubscription("acme", "desk-1", now))
+	if _, err := f.ChangeSubscription(t.Context(), "acme", "desk-1", func(s *domain.Subscription) error {
+		s.Rotate(secretOf("desk-2"), now)
+		return s.Revise(domain.Revision{}, now.Add(time.Hour))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.CreateSubscription, aSubscription("acme", "gone-1", now))
+	if err := f.DeleteSubscription(t.Context(), "acme", "gone-1"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // furniture is all that a registry knows.
@@ -97,6 +130,8 @@ type furniture struct {
 	Agents    []domain.Agent
 	SignKeys  []domain.SignKey
 	Channels  []domain.Channel
+
+	Subscriptions []domain.Subscription
 }
 
 func (f *follower) furniture() furniture {
@@ -110,6 +145,10 @@ func (f *follower) furniture() furniture {
 		all.TopicSets = append(all.TopicSets, f.TopicSets(a.Name)...)
 		all.Skills = append(all.Skills, f.Skills(a.Name)...)
 		all.Agents = append(all.Agents, f.Agents(a.Name)...)
+		all.Subscriptions = append(all.Subscriptions, f.Subscriptions(a.Name)...)
+		if gone, ok := f.Subscription(a.Name, "gone-1"); ok {
+			all.Subscriptions = append(all.Subscriptions, gone)
+		}
 	}
 	all.SignKeys = slices.Concat(f.SignKeys(domain.KeyLogin), f.SignKeys(domain.KeyConversation))
 	return all

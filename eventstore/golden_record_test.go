@@ -87,7 +87,7 @@ func TestRecordsSealSecrets(t *testing.T) {
 	var sealed []string
 	for _, g := range log.records(t) {
 		if text := string(g.Value); strings.Contains(text, "secret-of") || strings.Contains(text, "value-of") ||
-			strings.Contains(text, "token-of") || strings.Contains(text, "salt of") {
+			strings.Contains(text, "whsec_") || strings.Contains(text, "token-of") || strings.Contains(text, "salt of") {
 			t.Errorf("%s shows a secret", g.Key)
 		}
 		var value map[string]any
@@ -110,6 +110,7 @@ func TestRecordsSealSecrets(t *testing.T) {
 		"api-token/acme/old/value", "api-token/acme/site/value", "channel/204815162342/api_token",
 		"channel/3f0c8a52-6a1d-4c0e-9a77-0d6f4f1b2c33/security_salt", "channel/aa11bb22-cc33-4d44-8e55-ff6677889900/security_salt",
 		"function/acme/12/access_token", "sign-key/k1/secret",
+		"subscription/acme/desk-1/former_secrets", "subscription/acme/desk-1/secret",
 	}; !slices.Equal(sealed, want) {
 		t.Errorf("sealed are %q, want %q", sealed, want)
 	}
