@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,6 +35,9 @@ type Config struct {
 	// SegmentBytes is how large a segment file grows. A damaged byte costs the rest
 	// of its segment. Default 100 MiB.
 	SegmentBytes int
+	// Listen opens the broker's listener. Clients are told the address that it gives.
+	// Default: net.Listen.
+	Listen func(network, address string) (net.Listener, error)
 	// Logger takes the broker's warnings. Default: discard.
 	Logger *slog.Logger
 }
@@ -61,6 +65,9 @@ func Start(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Listen == nil {
+		cfg.Listen = net.Listen //nolint:noctx // as the broker does by itself
 	}
 	if cfg.SegmentBytes <= 0 {
 		cfg.SegmentBytes = 100 << 20
@@ -90,6 +97,7 @@ func (l *Log) start(cfg Config) error {
 	}
 	cluster, err := kfake.NewCluster(
 		kfake.Ports(cfg.Port),
+		kfake.ListenFn(cfg.Listen),
 		kfake.ClusterID("parley-embedded"),
 		kfake.DataDir(l.dir),
 		kfake.WithLogger(brokerLog{cfg.Logger}),

@@ -17,22 +17,24 @@ import (
 // fault is a case: something that breaks, and the promise that holds all the same.
 type fault struct {
 	name    string
-	promise string       // in a few words
-	breaks  string       // what is done to the installation
-	without string       // the protection that was taken out to see the case fail, and what it said
-	logs    []string     // that it runs on
-	rounds  int          // of the full form
-	short   int          // of the short form; 0 is 1
-	slow    bool         // left out of the tests, for its time
-	beside  bool         // mostly waits: in the tests it runs beside others
-	needs   func() error // tells why it cannot be run here; nil = it always can
-	play    func(context.Context, *run) error
+	promise string   // in a few words
+	breaks  string   // what is done to the installation
+	without string   // the protection that was taken out to see the case fail, and what it said
+	logs    []string // that it runs on
+	rounds  int      // of the full form
+	short   int      // of the short form; 0 is 1
+	slow    bool     // left out of the tests, for its time
+	beside  bool     // mostly waits: in the tests it runs beside others
+	// breaksKafka tells that other cases on the same brokers would suffer.
+	breaksKafka bool
+	needs       func() error // tells why it cannot be run here; nil = it always can
+	play        func(context.Context, *run) error
 }
 
 // faults are all cases, in the order of the table.
 func faults() []fault {
 	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults(),
-		loadFaults())
+		networkFaults(), awayFaults(), loadFaults())
 }
 
 func listFaults(w io.Writer) error {
@@ -67,6 +69,15 @@ func (b *bench) run(ctx context.Context, f fault, log string, rounds int) Result
 			r.sayf("not run: %v", err)
 			return r.result
 		}
+	}
+	switch {
+	case log != onKafka:
+	case f.breaksKafka:
+		b.whole.Lock()
+		defer b.whole.Unlock()
+	default:
+		b.whole.RLock()
+		defer b.whole.RUnlock()
 	}
 	began := time.Now()
 	r.sayf("%s", f.breaks)

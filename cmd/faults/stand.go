@@ -38,7 +38,8 @@ const (
 type kafkas struct {
 	mu      sync.Mutex
 	cluster *kafkatest.Cluster
-	topics  int // prefixes handed out
+	topics  int     // prefixes handed out
+	wires   network // a way to each broker that can be broken
 }
 
 const brokers = 3
@@ -49,7 +50,13 @@ func (k *kafkas) get(ctx context.Context, b *bench) (*kafkatest.Cluster, error) 
 	defer k.mu.Unlock()
 	if k.cluster == nil {
 		b.sayf("starting %d brokers of Apache Kafka", brokers)
-		cluster, err := kafkatest.Start(ctx, brokers, b.stderr)
+		cluster, err := kafkatest.StartBehind(ctx, brokers, b.stderr, func(address string) (string, error) {
+			w, err := newWire(ctx, address)
+			if err == nil {
+				k.wires = append(k.wires, w)
+			}
+			return w.addr(), err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +74,7 @@ func (k *kafkas) close() {
 		_ = k.cluster.Close() // what is left of it ends with this process
 		k.cluster = nil
 	}
+	k.wires.close()
 }
 
 // stand is an installation: a log, a database and nodes.
@@ -100,11 +108,17 @@ func (r *run) bare(ctx context.Context) (*stand, error) {
 		r.onEnd(log.Close)
 		s.brokers = log.Brokers()
 	}
-	s.database = &database{dir: filepath.Join(r.dir, "postgres")}
+	return s, s.base(ctx)
+}
+
+// base starts the database of an installation that has a log, and says how nodes
+// find both.
+func (s *stand) base(ctx context.Context) error {
+	s.database = &database{dir: filepath.Join(s.dir, "postgres")}
 	if err := s.database.start(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	r.onEnd(func() error { return s.database.stop(context.WithoutCancel(ctx)) })
+	s.onEnd(func() error { return s.database.stop(context.WithoutCancel(ctx)) })
 	s.env = []string{
 		"PARLEY_KAFKA_BROKERS=" + strings.Join(s.brokers, ","), "PARLEY_DATABASE_URL=" + s.database.url(),
 		// Topics of its own: brokers are shared by the cases.
@@ -112,7 +126,7 @@ func (r *run) bare(ctx context.Context) (*stand, error) {
 		"PARLEY_PARTITIONS=" + strconv.Itoa(partitions), "PARLEY_ADMIN_TOKEN=" + adminToken,
 		"PARLEY_SECRET_KEY=" + strings.Repeat("A", 43) + "=", "PARLEY_CALLBACK_ALLOW=127.0.0.0/8", "PARLEY_LOG_LEVEL=warn",
 	}
-	return s, nil
+	return nil
 }
 
 // add starts nodes, each with its roles separated by commas, at the same moment.

@@ -64,7 +64,7 @@ func makeArchive(ctx context.Context, d distribution, file string, progress io.W
 		return err
 	}
 	d.record = part
-	c, err := start(ctx, d, 1)
+	c, err := start(ctx, d, 1, nil)
 	if err != nil {
 		return err
 	}

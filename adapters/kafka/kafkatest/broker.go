@@ -21,6 +21,8 @@ type broker struct {
 	id         int // node.id, from 1
 	address    string
 	controller string
+	side       string // a second address for clients
+	advertised string // what clients that come to side are told; side itself unless something stands before it
 	dir        string // its properties, data and log
 
 	process *process // nil when it does not run
@@ -43,9 +45,9 @@ func (b *broker) configure(nodes []*broker) error {
 		"process.roles=broker,controller",
 		fmt.Sprintf("node.id=%d", b.id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		"listeners=PLAINTEXT://" + b.address + ",CONTROLLER://" + b.controller,
-		"advertised.listeners=PLAINTEXT://" + b.address,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"listeners=PLAINTEXT://" + b.address + ",SIDE://" + b.side + ",CONTROLLER://" + b.controller,
+		"advertised.listeners=PLAINTEXT://" + b.address + ",SIDE://" + b.advertised,
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"controller.listener.names=CONTROLLER",
 		"inter.broker.listener.name=PLAINTEXT",
 		"log.dirs=" + b.data(),

@@ -30,6 +30,7 @@ const startBound = 90 * time.Second
 // called concurrently.
 type Cluster struct {
 	distribution distribution
+	front        func(address string) (string, error) // nil: nothing stands before the brokers
 	dir          string
 	remover      io.WriteCloser // kept open for as long as we live
 
@@ -58,6 +59,14 @@ func New(tb testing.TB, brokers int) *Cluster {
 // append with acks=all needs two of them; topics are not created by use.
 // Progress, which may be nil, gets lines for a person who waits.
 func Start(ctx context.Context, brokers int, progress io.Writer) (*Cluster, error) {
+	return StartBehind(ctx, brokers, progress, nil)
+}
+
+// StartBehind is Start for brokers that have something before them, such as a
+// broken network. Each has a second address for that: front is told it and gives
+// the address under which clients that come that way find the broker. Clients
+// that begin at one of Brokers go around it.
+func StartBehind(ctx context.Context, brokers int, progress io.Writer, front func(address string) (string, error)) (*Cluster, error) {
 	if progress == nil {
 		progress = io.Discard
 	}
@@ -70,7 +79,7 @@ func Start(ctx context.Context, brokers int, progress io.Writer) (*Cluster, erro
 	}
 	// Another process may take a port between our look and the broker's bind.
 	for try := 1; ; try++ {
-		c, err := start(ctx, d, brokers)
+		c, err := start(ctx, d, brokers, front)
 		if err == nil {
 			return c, nil
 		}
@@ -80,12 +89,12 @@ func Start(ctx context.Context, brokers int, progress io.Writer) (*Cluster, erro
 	}
 }
 
-func start(ctx context.Context, d distribution, brokers int) (*Cluster, error) {
+func start(ctx context.Context, d distribution, brokers int, front func(string) (string, error)) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "parley-kafka-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the brokers: %w", err)
 	}
-	c := &Cluster{distribution: d, dir: dir}
+	c := &Cluster{distribution: d, front: front, dir: dir}
 	if c.remover, err = removeAfterwards(dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -99,15 +108,23 @@ func start(ctx context.Context, d distribution, brokers int) (*Cluster, error) {
 func (c *Cluster) boot(ctx context.Context, brokers int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	addresses, err := freeAddresses(ctx, 2*brokers)
+	addresses, err := freeAddresses(ctx, 3*brokers)
 	if err != nil {
 		return err
 	}
 	for i := range brokers {
 		c.brokers = append(c.brokers, &broker{
-			id: i + 1, address: addresses[2*i], controller: addresses[2*i+1],
+			id: i + 1, address: addresses[3*i], controller: addresses[3*i+1], side: addresses[3*i+2], advertised: addresses[3*i+2],
 			dir: filepath.Join(c.dir, "broker-"+strconv.Itoa(i+1)),
 		})
+	}
+	for _, b := range c.brokers {
+		if c.front == nil {
+			break
+		}
+		if b.advertised, err = c.front(b.side); err != nil {
+			return fmt.Errorf("putting something before broker %d: %w", b.id, err)
+		}
 	}
 	for _, b := range c.brokers {
 		if err := b.configure(c.brokers); err != nil {
