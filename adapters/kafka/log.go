@@ -96,7 +96,11 @@ func (l *Log) Starts(ctx context.Context, topic string) (map[int]int64, error) {
 // older than t, or the partition's end when there is none.
 func (l *Log) OffsetsAt(ctx context.Context, topic string, t time.Time) (map[int]int64, error) {
 	found, err := l.offsets(ctx, topic,
-		func(partition int) kafka.OffsetRequest { return kafka.TimeOffsetOf(partition, t) },
+		func(partition int) kafka.OffsetRequest {
+			// Not TimeOffsetOf: it counts nanoseconds, which end in the year 2262. And
+			// what is below zero does not mean times: -1 is the end, -2 the beginning.
+			return kafka.OffsetRequest{Partition: partition, Timestamp: max(0, t.UnixMilli())}
+		},
 		func(p kafka.PartitionOffsets) int64 {
 			for offset := range p.Offsets {
 				return offset

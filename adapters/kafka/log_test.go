@@ -137,6 +137,10 @@ func TestLogOffsets(t *testing.T) {
 		{time.Now().Add(-time.Hour), map[int]int64{0: 0, 1: 0, 2: 0}},
 		{newest.Time, map[int]int64{newest.Partition: newest.Offset}},
 		{time.Now().Add(time.Hour), ends},
+		{time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), ends},
+		{time.UnixMilli(-1), starts}, // numbers that Kafka has given other meanings
+		{time.UnixMilli(-2), starts},
+		{time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), starts},
 	} {
 		got, err := log.OffsetsAt(t.Context(), topic, c.at)
 		if err != nil {
