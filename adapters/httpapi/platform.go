@@ -256,6 +256,12 @@ func (p *platform) told(ctx context.Context, operation string, err error) *Probl
 	case problem.Code == domain.CodeInternal && away(err):
 		problem = problemOf(&domain.Error{Code: domain.CodeUnavailable, Message: "A part that this needs is away or slow; repeat the request."})
 		p.log.Warn("api.part_away", "operation", operation, "error", err)
+	case problem.Code == domain.CodeInternal && ctx.Err() != nil:
+		// The caller has gone, or has at least said all that it will say: what was
+		// being done ended with that, and is no fault of anything.
+		problem = problemOf(&domain.Error{Code: domain.CodeUnavailable, Message: "The connection ended while the request was served; repeat it."})
+	case problem.Code == domain.CodeUnavailable && ctx.Err() == nil:
+		p.log.Warn("api.not_now", "operation", operation, "error", err)
 	case problem.Status >= http.StatusInternalServerError && ctx.Err() == nil:
 		p.log.Error("api.failed", "operation", operation, "status", problem.Status, "error", err)
 	}

@@ -84,7 +84,8 @@ func New(cfg Config) (*Server, error) {
 	s.mux.HandleFunc("GET /healthz", alive)
 	s.mux.Handle("GET /readyz", &readiness{checks: cfg.Checks, stopping: &s.stopping})
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4, Timeout: requestTimeout,
+		// A scraper that goes before the end is told of here as well.
+		ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn), MaxRequestsInFlight: 4, Timeout: requestTimeout,
 	}))
 	if cfg.Platform != nil {
 		if err := registerPlatform(s.mux, *cfg.Platform, m, cfg.Logger); err != nil {
