@@ -76,7 +76,11 @@ func readPlace(list, cursor string) (place, error) {
 	if err := errors.Join(errAt, errID); err != nil {
 		return place{}, badCursor(err)
 	}
-	return place{at: time.UnixMicro(micros).UTC(), id: id}, nil
+	at := time.UnixMicro(micros).UTC()
+	if at.Year() < 1 || at.Year() > 9999 { // no list is of such a time, and the database may not know it
+		return place{}, badCursor(nil)
+	}
+	return place{at: at, id: id}, nil
 }
 
 func encodeCursor(list string, keys ...string) string {
