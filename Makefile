@@ -4,6 +4,9 @@ GO       ?= go
 ARGS     ?=
 TEST     ?= ./...
 BROKERS  ?= 3
+FUZZTIME ?= 30s
+MUTATIONS ?= 100000
+SEED     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Checkers, at pinned versions, built once into .tools.
@@ -59,6 +62,12 @@ test-faults: postgres ## the fault suite in full, ARGS='-log embedded -case kill
 postgres:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		$(GO) test -count=1 -timeout 15m ./adapters/postgres/pgtest
+
+fuzz: ## every fuzz target for FUZZTIME, one after another; FUZZ=Decode chooses by name
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' .ci/fuzz
+
+test-mutations: postgres ## MUTATIONS spoilt requests to every endpoint of a running Parley; SEED repeats a run
+	PARLEY_TEST_MUTATIONS=$(MUTATIONS) PARLEY_TEST_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -v -run '^TestMutations$$' ./cmd/parley
 
 bench: postgres ## measure ingest, projection, delivery and the whole ring, each beside its ceiling
 	$(GO) run ./cmd/bench $(ARGS)
