@@ -43,10 +43,23 @@ func sentAndDelivered(n, behind int) []domain.Recorded {
 // BenchmarkDeliveries_Apply tells how many events a second one partition takes
 // in, sent and delivered in turn, in runs of 1000.
 func BenchmarkDeliveries_Apply(b *testing.B) {
-	for _, behind := range []int{50, 3000} {
-		b.Run(fmt.Sprintf("outcome-%d-behind", behind), func(b *testing.B) {
-			pool := database(b)
-			p := projections.NewDeliveries(pool)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	everything := domain.Subscription{ID: "s1", Account: "default", Revisions: []domain.Revision{{Since: now}}}
+	others := everything
+	others.Account = "another"
+	for _, bench := range []struct {
+		name   string
+		behind int
+		subs   subscribers
+	}{
+		{"outcome-50-behind", 50, nil},
+		{"outcome-3000-behind", 3000, nil},
+		{"nobody-subscribed", 50, subscribers{others}},
+		{"one-subscribed", 50, subscribers{everything}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			pool, behind := database(b), bench.behind
+			p := projections.NewDeliveries(pool).For(bench.subs)
 			log := sentAndDelivered(20_000, behind)
 			b.ResetTimer()
 			n := 0
