@@ -29,6 +29,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -51,6 +53,7 @@ type config struct {
 	write  bool
 	json   string
 	seed   uint64
+	beside int
 	soak   time.Duration
 	dir    string
 	parley string
@@ -76,6 +79,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.json, "json", "", "`file` for the result")
 	flags.DurationVar(&cfg.soak, "soak", 20*time.Minute, "how long the soak takes")
 	flags.Uint64Var(&cfg.seed, "seed", 0, "of the random moments; 0 takes a new one, which is printed")
+	flags.IntVar(&cfg.beside, "parallel", 1, "cases that are run beside each other")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to break (default: built from this tree)")
 	if err := flags.Parse(args); err != nil {
@@ -83,6 +87,9 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	}
 	if !slices.Contains([]string{onEmbedded, onKafka, "both"}, cfg.log) {
 		return cfg, fmt.Errorf("-log: %q is not embedded, kafka or both", cfg.log)
+	}
+	if cfg.rounds < 0 || cfg.beside < 1 {
+		return cfg, errors.New("-rounds must not be negative, -parallel must be 1 or more")
 	}
 	for name := range strings.SplitSeq(only, ",") {
 		if name = strings.TrimSpace(name); name != "" {
@@ -118,22 +125,7 @@ func suite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer b.clean()
-	var report Report
-	for _, log := range []string{onEmbedded, onKafka} {
-		for _, f := range faults() {
-			if !cfg.chosen(f, log) || ctx.Err() != nil {
-				continue
-			}
-			rounds := f.rounds
-			if cfg.short {
-				rounds = max(1, f.short)
-			}
-			if cfg.rounds > 0 {
-				rounds = cfg.rounds
-			}
-			report.Results = append(report.Results, b.run(ctx, f, log, rounds))
-		}
-	}
+	report := Report{Results: b.runAll(ctx)}
 	report.finish(ctx, b)
 	if err := report.print(stdout); err != nil {
 		return err
@@ -151,6 +143,41 @@ func suite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return report.verdict()
 }
 
+// runAll runs the chosen cases, some beside each other, and gives their results in
+// the order of the cases.
+func (b *bench) runAll(ctx context.Context) []Result {
+	type job struct {
+		fault fault
+		log   string
+	}
+	var jobs []job
+	for _, f := range faults() {
+		for _, log := range []string{onEmbedded, onKafka} {
+			if b.cfg.chosen(f, log) {
+				jobs = append(jobs, job{f, log})
+			}
+		}
+	}
+	results := make([]Result, len(jobs))
+	var all errgroup.Group
+	all.SetLimit(b.cfg.beside)
+	for i, j := range jobs {
+		all.Go(func() error {
+			rounds := j.fault.rounds
+			if b.cfg.short {
+				rounds = max(1, j.fault.short)
+			}
+			if b.cfg.rounds > 0 {
+				rounds = b.cfg.rounds
+			}
+			results[i] = b.run(ctx, j.fault, j.log, rounds)
+			return nil
+		})
+	}
+	_ = all.Wait() // what went wrong is in the results
+	return results
+}
+
 // bench is what the cases of one run share: the program, a folder, the brokers.
 type bench struct {
 	cfg     config
@@ -159,6 +186,7 @@ type bench struct {
 	dir     string // of everything temporary
 	parley  string // the program
 	kafka   kafkas
+	whole   sync.RWMutex // of the brokers: held whole by the case that breaks them
 
 	mu      sync.Mutex
 	clocked string // a build of the program whose clock can be put forward; made when it is needed

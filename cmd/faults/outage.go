@@ -13,7 +13,7 @@ func outageFaults() []fault {
 		logs: []string{onEmbedded, onKafka}, rounds: 20, play: killDatabase,
 	}, {
 		name: "kill-broker", promise: "accepted means kept", breaks: "kill -9 of one broker of three, which is back after 5 to 8 s",
-		logs: []string{onKafka}, rounds: 20, play: killBroker,
+		logs: []string{onKafka}, rounds: 20, breaksKafka: true, play: killBroker,
 	}}
 }
 
