@@ -18,10 +18,10 @@ func diskFaults() []fault {
 	embedded := []string{onEmbedded}
 	return []fault{{
 		name: "torn-segments", promise: "accepted means kept", breaks: "kill -9 of parley dev, and half a record behind the end of every file of the log",
-		logs: embedded, rounds: 20, play: tornSegments,
+		logs: embedded, rounds: 10, play: tornSegments,
 	}, {
 		name: "power-cut", promise: "accepted means kept", breaks: "the disk below parley dev loses all that was not synced",
-		logs: embedded, rounds: 20, needs: mayMount, play: powerCut,
+		logs: embedded, rounds: 10, needs: mayMount, play: powerCut,
 	}, {
 		name: "disk-full", promise: "a clear refusal, nothing half stored", breaks: "no space for the embedded log, then space again, then kill -9",
 		logs: embedded, rounds: 10, needs: mayMount, play: diskFull,

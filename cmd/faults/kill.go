@@ -18,7 +18,7 @@ func killFaults() []fault {
 		{roleAPI, "accepted means kept"},
 		{roleProjector, "the rows are the log's"},
 		{roleDelivery, "only in-flight twice, in order"},
-		{roleTimers, "timers hold nothing that is lost"},
+		{roleTimers, "the end of one role disturbs no other"},
 	} {
 		list = append(list, fault{
 			name: "kill-" + role.name, promise: role.promise, breaks: "kill -9 of the node with role " + role.name,

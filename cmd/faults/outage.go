@@ -10,10 +10,10 @@ import (
 func outageFaults() []fault {
 	return []fault{{
 		name: "kill-database", promise: "ingest needs only the log", breaks: "kill -9 of Postgres, which is back after 2 to 4 s",
-		logs: []string{onEmbedded, onKafka}, rounds: 20, play: killDatabase,
+		logs: []string{onEmbedded, onKafka}, rounds: 10, play: killDatabase,
 	}, {
 		name: "kill-broker", promise: "accepted means kept", breaks: "kill -9 of one broker of three, which is back after 5 to 8 s",
-		logs: []string{onKafka}, rounds: 20, breaksKafka: true, play: killBroker,
+		logs: []string{onKafka}, rounds: 10, breaksKafka: true, play: killBroker,
 	}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -47,6 +48,9 @@ type Result struct {
 	Problems []string `json:"problems,omitempty"`
 	Seconds  float64  `json:"seconds"`
 	Pass     bool     `json:"pass"`
+	// Commit and At are of the run that it is from.
+	Commit string    `json:"commit,omitempty"`
+	At     time.Time `json:"at"`
 	// NotRun tells what this machine lacks to run the case.
 	NotRun string `json:"not_run,omitempty"`
 	// Without tells how the case fails when its protection is taken out.
@@ -107,6 +111,9 @@ func (r *Report) finish(ctx context.Context, b *bench) {
 	if out, err := exec.CommandContext(context.WithoutCancel(ctx), "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
 		r.Commit = strings.TrimSpace(string(out))
 	}
+	for i := range r.Results {
+		r.Results[i].Commit, r.Results[i].At = r.Commit, r.Started
+	}
 }
 
 // print writes the table.
@@ -158,10 +165,13 @@ const (
 
 // document puts the result into the documentation of the repository that it runs in.
 func (r *Report) document() error {
-	file := filepath.Join("docs", "reliability.md")
+	file, kept := filepath.Join("docs", "reliability.md"), filepath.Join("docs", "reliability.json")
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read the documentation: %w", err)
+	}
+	if err := r.join(kept); err != nil {
+		return err
 	}
 	var out bytes.Buffer
 	if err := r.print(&out); err != nil {
@@ -174,7 +184,35 @@ func (r *Report) document() error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the documentation: %w", err)
 	}
-	return r.keep(filepath.Join("docs", "reliability.json"))
+	return r.keep(kept)
+}
+
+// join adds, from a result that was kept, the cases that were not run this time.
+func (r *Report) join(file string) error {
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var before Report
+	if err == nil {
+		err = json.Unmarshal(raw, &before)
+	}
+	if err != nil {
+		return fmt.Errorf("read the last result: %w", err)
+	}
+	var all []Result
+	for _, f := range faults() {
+		for _, log := range []string{onEmbedded, onKafka} {
+			is := func(x Result) bool { return x.Case == f.name && x.Log == log }
+			if i := slices.IndexFunc(r.Results, is); i >= 0 {
+				all = append(all, r.Results[i])
+			} else if i := slices.IndexFunc(before.Results, is); i >= 0 {
+				all = append(all, before.Results[i])
+			}
+		}
+	}
+	r.Results = all
+	return nil
 }
 
 // between replaces what stands between the marks.
