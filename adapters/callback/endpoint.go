@@ -77,7 +77,7 @@ func (w *Worker) ready(l *lane) {
 func (w *Worker) enqueue(l *lane) {
 	if !l.queued {
 		l.queued = true
-		if l.rows[0].Tries > 0 {
+		if l.rows[0].Attempts > 0 { // tried, or redriven: new messages come first
 			l.endpoint.again.push(l)
 		} else {
 			l.endpoint.first.push(l)

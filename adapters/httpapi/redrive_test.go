@@ -249,4 +249,12 @@ func TestRedrives_rules(t *testing.T) {
 			t.Errorf("%s: %+v", body, p)
 		}
 	}
+	for _, reason := range domain.Reasons {
+		if reason != domain.ReasonOK {
+			w.call(adminToken, "POST", "/v1/redrives", `{"dry_run":true,"reason":"`+string(reason)+`"}`).want(200)
+		}
+	}
+	for _, kind := range domain.DeliveryKinds {
+		w.call(adminToken, "POST", "/v1/redrives", `{"dry_run":true,"kind":"`+string(kind)+`"}`).want(200)
+	}
 }
