@@ -34,7 +34,7 @@ type fault struct {
 // faults are all cases, in the order of the table.
 func faults() []fault {
 	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults(),
-		networkFaults(), awayFaults(), loadFaults())
+		networkFaults(), awayFaults(), receiverFaults(), poisonFaults(), loadFaults())
 }
 
 func listFaults(w io.Writer) error {

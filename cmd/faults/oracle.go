@@ -21,7 +21,7 @@ const (
 	settleLimit = 90 * time.Second
 	// outcomeLate is how long before a fault a call may have been answered and still
 	// count as in flight: its outcome has to reach the log.
-	outcomeLate = 2 * time.Second
+	outcomeLate = 3 * time.Second
 )
 
 // history is what one place holds of a round: the texts of each contact, in order,
@@ -114,7 +114,10 @@ func (t *traffic) check(ctx context.Context) error {
 			miss(text, "the rows")
 		}
 		if _, reply := outgoing[text]; reply {
-			if _, ok := atReceiver[text]; !ok {
+			_, ok := atReceiver[text]
+			if t.mayFail && !ok && rows.status[text] == "failed" {
+				t.dead = append(t.dead, text)
+			} else if !ok {
 				miss(text, "what the receiver got")
 			} else if status := rows.status[text]; status != "sent" {
 				res.problem("%s was told and its row says %q", text, status)
@@ -147,7 +150,7 @@ func (t *traffic) settle(ctx context.Context) (all, out history, rows rowsRead, 
 			rows, err = t.readRows(ctx)
 		}
 		switch {
-		case err == nil && len(all.without(rows.all)) == 0 && rows.settled == len(out.places()) && len(out.without(t.told())) == 0:
+		case err == nil && len(all.without(rows.all)) == 0 && rows.settled == len(out.places()) && t.untold(out, rows) == 0:
 			return all, out, rows, nil
 		case err != nil && !errors.Is(err, errAway):
 			return nil, nil, rows, err
@@ -165,6 +168,16 @@ func (t *traffic) settle(ctx context.Context) (all, out history, rows rowsRead, 
 			return nil, nil, rows, err
 		}
 	}
+}
+
+// untold counts the replies that have not come to their end.
+func (t *traffic) untold(out history, rows rowsRead) (n int) {
+	for _, text := range out.without(t.told()) {
+		if !t.mayFail || rows.status[text] != "failed" {
+			n++
+		}
+	}
+	return n
 }
 
 // readLog walks through the log: all messages of the round, and the outgoing ones.

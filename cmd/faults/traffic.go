@@ -26,6 +26,7 @@ type said struct {
 	contact, text string
 	reply         bool
 	fate          fate
+	at            time.Time // when it was posted first
 }
 
 // traffic is load of many contacts, each in a sequence of its own: a contact
@@ -41,6 +42,7 @@ type traffic struct {
 	contacts int
 	pause    time.Duration // of a contact between two posts
 	strict   bool          // a post that fails although there was a node to take it is a failure of the case
+	mayFail  bool          // the receiver may refuse a reply for good; it is a dead letter then
 	began    time.Time
 
 	stop     chan struct{}
@@ -51,6 +53,7 @@ type traffic struct {
 	posts  []*said // in the order in which each contact made them
 	struck []strike
 	failed []string // what a strict run may not have
+	dead   []string // replies that ended as dead letters
 	counts struct{ refused, unanswered int }
 }
 
@@ -130,7 +133,7 @@ func (t *traffic) end() {
 func (t *traffic) say(contact, text string, reply bool) *said {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &said{contact: contact, text: text, reply: reply}
+	s := &said{contact: contact, text: text, reply: reply, at: time.Now()}
 	t.posts = append(t.posts, s)
 	return s
 }

@@ -1,0 +1,394 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// receiverFaults are the cases in which receivers of callbacks behave badly.
+func receiverFaults() []fault {
+	both := []string{onEmbedded, onKafka}
+	return []fault{{
+		name: "receivers", promise: "delivered in order, or a dead letter", beside: true,
+		breaks: "receivers that hang, trickle, answer 500 or 429, redirect inside, answer 2 GiB or fail in TLS, all beside a good one",
+		logs:   both, rounds: 10, play: badReceivers,
+	}, {
+		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
+		breaks: "the name of a receiver comes to lead to an inner address, and back",
+		logs:   []string{onEmbedded}, rounds: 3, needs: mayMount, play: movesInside,
+	}, {
+		name: "receiver-dead", promise: "one bad endpoint hurts nobody", beside: true,
+		breaks: "one receiver of a hundred hangs, under load", logs: both, rounds: 3, play: oneOfHundred,
+	}}
+}
+
+// inner is a place that no callback may come to.
+type inner struct {
+	addr string
+	hits atomic.Int64
+}
+
+func (r *run) newInner(ctx context.Context, addr string) (*inner, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen inside: %w", err)
+	}
+	in := &inner{addr: l.Addr().String()}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		in.hits.Add(1)
+		fmt.Fprint(w, `{"mId":"inside"}`)
+	})}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	r.onEnd(server.Close)
+	return in, nil
+}
+
+// drip prepares light load on a channel: a few contacts, so that a lane that waits
+// for its retry is soon through.
+func (s *stand) drip(ch channel, hooks *receiver, prefix string) *traffic {
+	return &traffic{
+		stand: s, channel: ch, receiver: hooks, prefix: prefix, contacts: 6, pause: 150 * time.Millisecond, began: time.Now(), stop: make(chan struct{}), strict: true,
+	}
+}
+
+// badReceivers has receivers of all manners at once.
+func badReceivers(ctx context.Context, r *run) error {
+	s, err := r.bare(ctx)
+	if err != nil {
+		return err
+	}
+	inside, err := r.newInner(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	certs, err := makeCertificates(filepath.Join(r.dir, "roots.pem"))
+	if err != nil {
+		return err
+	}
+	s.env = append(s.env, "PARLEY_CALLBACK_TIMEOUT=1s", "SSL_CERT_FILE="+certs.roots)
+	if err := s.add(ctx, allRoles); err != nil {
+		return err
+	}
+	s.open(ctx, s.nodes...)
+	var receivers []*counted
+	var channels []channel
+	for _, m := range badManners("http://" + inside.addr + "/") {
+		c, err := r.newMannered(ctx, m, certs)
+		if err != nil {
+			return err
+		}
+		ch, err := s.makeChannel(ctx, c.url)
+		if err != nil {
+			return err
+		}
+		receivers, channels = append(receivers, c), append(channels, ch)
+	}
+	length := 10 * time.Second
+	if !r.full() {
+		length = 3 * time.Second
+	}
+	watching := watch(ctx, s.nodes[0], 200*time.Millisecond)
+	defer watching.close()
+	dead := 0
+	err = s.each(ctx, func(ctx context.Context, n int) error {
+		var load []*traffic
+		for i, c := range receivers {
+			t := s.drip(channels[i], c.receiver, fmt.Sprintf("%s%02d", c.manners.name, n))
+			t.mayFail = c.manners.final
+			t.run(ctx)
+			load = append(load, t)
+		}
+		err := pause(ctx, length)
+		for _, t := range load {
+			t.end()
+		}
+		if err != nil {
+			return err
+		}
+		for i, t := range load {
+			if err := t.check(ctx); err != nil {
+				return fmt.Errorf("%s: %w", receivers[i].manners.name, err)
+			}
+			if err := t.buried(ctx); err != nil {
+				return err
+			}
+			dead += len(t.dead)
+		}
+		return nil
+	})
+	if hits := inside.hits.Load(); hits > 0 {
+		r.result.problem("%d callbacks followed a redirect", hits)
+	}
+	var shown []string
+	for _, c := range receivers {
+		if c.manners.every > 0 {
+			shown = append(shown, fmt.Sprintf("%s %d of %d", c.manners.name, c.bad.Load(), c.calls.Load()))
+		}
+		if c.manners.name == "errors" {
+			r.result.retries(c.seen())
+		}
+	}
+	r.result.note("calls that were treated badly: %s; %d dead letters, all by redirects; resident memory of the node %s at most",
+		strings.Join(shown, ", "), dead, mib(most(watching.seen(), ofMemory)))
+	return err
+}
+
+// buried looks for what the oracle took for dead letters among the deliveries: each
+// is there, with the reason.
+func (t *traffic) buried(ctx context.Context) error {
+	if len(t.dead) == 0 {
+		return nil
+	}
+	found := 0
+	for cursor := ""; ; {
+		var page struct {
+			Data []struct {
+				ContactRef string `json:"contact_ref"`
+			} `json:"data"`
+			NextCursor string `json:"next_cursor"`
+		}
+		if err := t.stand.doors.read(ctx, "/v1/deliveries?state=dead&limit=200&channel="+t.channel.ID+"&cursor="+cursor, &page); err != nil {
+			return fmt.Errorf("read dead letters: %w", err)
+		}
+		for _, d := range page.Data {
+			if strings.HasPrefix(d.ContactRef, t.prefix+"_") {
+				found++
+			}
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if found != len(t.dead) {
+		t.stand.result.problem("%s: %d replies have failed, and %d are dead letters", t.prefix, len(t.dead), found)
+	}
+	return nil
+}
+
+// retries tells how late calls were made again that were due after a second.
+func (r *Result) retries(calls []landed) {
+	answered := map[string]time.Time{}
+	var waits []time.Duration
+	for _, c := range calls {
+		if at, ok := answered[c.text]; ok {
+			waits = append(waits, c.began.Sub(at))
+		}
+		if !c.taken && !c.ended.IsZero() {
+			answered[c.text] = c.ended
+		}
+	}
+	if len(waits) == 0 {
+		return
+	}
+	slices.Sort(waits)
+	late := len(waits) - len(slices.DeleteFunc(slices.Clone(waits), func(d time.Duration) bool { return d > 1200*time.Millisecond }))
+	r.note("%d retries of 1 s came %s after the answer at the soonest, p50 %s, p99 %s, at the latest %s; %d after more than 1.2 s", len(waits),
+		waits[0].Round(time.Millisecond), share(waits, 50), share(waits, 99), share(waits, 100), late)
+}
+
+// share is a percentile of sorted times.
+func share(sorted []time.Duration, percent int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)-1)*percent/100].Round(100 * time.Microsecond)
+}
+
+// movesInside has the name of a receiver lead to an address that is not allowed.
+func movesInside(ctx context.Context, r *run) error {
+	s, err := r.bare(ctx)
+	if err != nil {
+		return err
+	}
+	hooks, err := s.newReceiver(ctx, 0)
+	if err != nil {
+		return err
+	}
+	hooks.server.SetKeepAlivesEnabled(false) // a look at the name for each call
+	_, port, err := net.SplitHostPort(hooks.addr)
+	if err != nil {
+		return fmt.Errorf("read the receiver's address: %w", err)
+	}
+	inside, err := r.newInner(ctx, net.JoinHostPort("127.0.0.2", port))
+	if err != nil {
+		return err
+	}
+	hosts := filepath.Join(r.dir, "hosts")
+	lead := func(to string) error {
+		// Written in place: it is mounted.
+		return os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"+to+" hooks.example.com\n"), 0o644) //nolint:gosec // read by the node
+	}
+	if err := lead("127.0.0.1"); err != nil {
+		return err
+	}
+	s.env = append(s.env, "PARLEY_CALLBACK_ALLOW=127.0.0.1/32", "GODEBUG=netdns=go")
+	n, err := s.newNode(ctx, "named", append(slices.Clone(s.env), "PARLEY_ROLES="+allRoles), "serve")
+	if err != nil {
+		return err
+	}
+	n.args = append([]string{"--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, n.program}, n.args...)
+	n.program = "unshare"
+	s.nodes = append(s.nodes, n)
+	if err := n.start(ctx); err != nil {
+		return err
+	}
+	s.open(ctx, n)
+	ch, err := s.makeChannel(ctx, "http://hooks.example.com:"+port)
+	if err != nil {
+		return err
+	}
+	dead := 0
+	err = s.each(ctx, func(ctx context.Context, round int) error {
+		t := s.drip(ch, hooks, fmt.Sprintf("r%02d", round))
+		t.mayFail = true
+		t.run(ctx)
+		err := func() error {
+			defer t.end()
+			// A look at the file is good for 5 s.
+			const remembered = 6 * time.Second
+			if err := t.reached(ctx, contacts); err != nil {
+				return err
+			}
+			if err := lead("127.0.0.2"); err != nil {
+				return err
+			}
+			if err := pause(ctx, remembered+time.Second); err != nil {
+				return err
+			}
+			if err := lead("127.0.0.1"); err != nil {
+				return err
+			}
+			return pause(ctx, remembered)
+		}()
+		if err != nil {
+			return err
+		}
+		if err := t.check(ctx); err != nil {
+			return err
+		}
+		if len(t.dead) == 0 {
+			r.result.problem("no callback noticed that the name led inside")
+		}
+		dead += len(t.dead)
+		return t.buried(ctx)
+	})
+	if hits := inside.hits.Load(); hits > 0 {
+		r.result.problem("%d callbacks came to the inner address", hits)
+	}
+	r.result.note("%d callbacks were refused, %d came to the inner address", dead, inside.hits.Load())
+	return err
+}
+
+// oneOfHundred has one of a hundred receivers hang.
+func oneOfHundred(ctx context.Context, r *run) error {
+	s, err := r.bare(ctx)
+	if err != nil {
+		return err
+	}
+	s.env = append(s.env, "PARLEY_CALLBACK_TIMEOUT=3s")
+	if err := s.add(ctx, allRoles); err != nil {
+		return err
+	}
+	s.open(ctx, s.nodes...)
+	many, length := 100, 15*time.Second
+	if !r.full() {
+		many, length = 25, 2*time.Second
+	}
+	var hangs atomic.Bool
+	good, err := r.newReceiver(ctx, 5*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	bad, err := r.newReceiver(ctx, 5*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	bad.answer = func(_ http.ResponseWriter, req *http.Request) bool {
+		if !hangs.Load() {
+			return false
+		}
+		<-req.Context().Done()
+		return true
+	}
+	var channels []channel
+	for i := range many {
+		to := good.url()
+		if i == 0 {
+			to = bad.url()
+		}
+		ch, err := s.makeChannel(ctx, to)
+		if err != nil {
+			return err
+		}
+		channels = append(channels, ch)
+	}
+	return s.each(ctx, func(ctx context.Context, n int) error {
+		phase := func(name string) ([]*traffic, error) {
+			var load []*traffic
+			for i, ch := range channels {
+				t := &traffic{
+					stand: s, channel: ch, receiver: good, prefix: fmt.Sprintf("%s%02dx%03d", name, n, i), contacts: 1, pause: 500 * time.Millisecond,
+					began: time.Now(), stop: make(chan struct{}), strict: true,
+				}
+				if i == 0 { // the one that will hang has much to do
+					t.receiver, t.contacts, t.pause = bad, 30, 200*time.Millisecond
+				}
+				t.run(ctx)
+				load = append(load, t)
+			}
+			err := pause(ctx, length)
+			for _, t := range load {
+				t.end()
+			}
+			return load, err
+		}
+		calm, err := phase("calm")
+		if err != nil {
+			return err
+		}
+		hangs.Store(true)
+		hurt, err := phase("hurt")
+		hangs.Store(false)
+		if err != nil {
+			return err
+		}
+		for _, t := range slices.Concat(calm, hurt) {
+			if err := t.check(ctx); err != nil {
+				return err
+			}
+		}
+		before, after := delays(good, calm[1:]), delays(good, hurt[1:])
+		r.result.note("reply to callback of the %d others: p50 %s, p95 %s, p99 %s undisturbed; p50 %s, p95 %s, p99 %s beside the one that hangs: %.2f times the p95", many-1,
+			share(before, 50), share(before, 95), share(before, 99), share(after, 50), share(after, 95), share(after, 99),
+			float64(share(after, 95))/float64(max(1, share(before, 95))))
+		return nil
+	})
+}
+
+// delays tells how long after the post of a reply its callback began, sorted.
+func delays(hooks *receiver, load []*traffic) []time.Duration {
+	began := map[string]time.Time{}
+	for _, c := range hooks.seen() {
+		if _, again := began[c.text]; !again {
+			began[c.text] = c.began
+		}
+	}
+	var list []time.Duration
+	for _, t := range load {
+		for _, s := range t.posts {
+			if at, ok := began[s.text]; ok && s.reply {
+				list = append(list, at.Sub(s.at))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
