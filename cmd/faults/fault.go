@@ -128,6 +128,10 @@ func (r *run) onEnd(undo func() error) { r.undo = append(r.undo, undo) }
 // each plays the rounds.
 func (r *run) each(ctx context.Context, round func(ctx context.Context, n int) error) error {
 	for n := range r.rounds {
+		if limit := r.cfg.limit; n > 0 && limit > 0 && time.Since(r.started) > limit {
+			r.result.note("%d of %d rounds in the time there was", n, r.rounds)
+			return nil
+		}
 		if err := round(ctx, n); err != nil {
 			return fmt.Errorf("round %d: %w", n+1, err)
 		}

@@ -54,6 +54,7 @@ type config struct {
 	json   string
 	seed   uint64
 	beside int
+	limit  time.Duration
 	soak   time.Duration
 	dir    string
 	parley string
@@ -79,6 +80,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.json, "json", "", "`file` for the result")
 	flags.DurationVar(&cfg.soak, "soak", 20*time.Minute, "how long the soak takes")
 	flags.Uint64Var(&cfg.seed, "seed", 0, "of the random moments; 0 takes a new one, which is printed")
+	flags.DurationVar(&cfg.limit, "limit", 0, "begin no second round of a case after this time; 0 is no limit")
 	flags.IntVar(&cfg.beside, "parallel", 1, "cases that are run beside each other")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to break (default: built from this tree)")
