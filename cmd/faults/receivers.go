@@ -136,6 +136,9 @@ func badReceivers(ctx context.Context, r *run) error {
 			r.result.retries(c.seen())
 		}
 	}
+	if top := most(watching.seen(), ofMemory); top > mostMemory {
+		r.result.problem("the node held %s, more than %s", mib(top), mib(mostMemory))
+	}
 	r.result.note("calls that were treated badly: %s; %d dead letters, all by redirects; resident memory of the node %s at most",
 		strings.Join(shown, ", "), dead, mib(most(watching.seen(), ofMemory)))
 	return err
