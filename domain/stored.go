@@ -22,6 +22,9 @@ var storedTypes = map[string]func([]byte) (Data, error){
 	"delivery.attempted.v1":    read[DeliveryAttempted],
 	"delivery.redriven.v1":     read[DeliveryRedriven],
 	"delivery.dropped.v1":      read[DeliveryDropped],
+	"endpoint.warned.v1":       read[EndpointWarning],
+	"endpoint.paused.v1":       read[EndpointStopped],
+	"endpoint.resumed.v1":      read[EndpointResumed],
 }
 
 var errNothing = errors.New("the value is null")
@@ -70,6 +73,12 @@ func (e Event) Type() string {
 		return "delivery.redriven.v1"
 	case DeliveryDropped:
 		return "delivery.dropped.v1"
+	case EndpointWarning:
+		return "endpoint.warned.v1"
+	case EndpointStopped:
+		return "endpoint.paused.v1"
+	case EndpointResumed:
+		return "endpoint.resumed.v1"
 	case Unknown:
 		return d.Type
 	default:

@@ -28,7 +28,7 @@ func (e example) file() string {
 // examples has every stored event with every field filled that there was at the
 // time, older ones first.
 func examples() []example {
-	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples())
+	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples(), endpointExamples())
 }
 
 // newest has the last example of each stored name.
@@ -186,4 +186,25 @@ func redriveExamples() []example {
 	}
 	e.ID = id(e.Type())
 	return []example{{added: "attempt", Event: e}}
+}
+
+// endpointExamples are what is decided about endpoints.
+func endpointExamples() []example {
+	now := time.Date(2026, 11, 21, 8, 15, 0, 250e6, time.UTC)
+	since := now.Add(-6 * time.Hour)
+	var examples []example
+	for _, data := range []domain.Data{
+		domain.EndpointWarning{
+			Target: "204815162342", Stage: 2, FailingSince: since, FailedAt: now.Add(-time.Minute), Failures: 14, LastReason: domain.ReasonTimeout,
+		},
+		domain.EndpointStopped{
+			Target: "204815162342", Reason: domain.EndpointFailing, FailingSince: &since, LastReason: domain.ReasonTimeout, By: "desk",
+		},
+		domain.EndpointResumed{Target: "204815162342", Reason: domain.EndpointAsked, Was: domain.EndpointPaused, By: "desk"},
+	} {
+		e := domain.Event{Account: "default", Channel: "204815162342", ContactRef: "endpoint", Time: now, Data: data}
+		e.ID = id(e.Type())
+		examples = append(examples, example{Event: e})
+	}
+	return examples
 }

@@ -84,6 +84,14 @@ func furnish(t testing.TB, f *follower) {
 	function.Desk.Queue, function.Desk.Function, function.Desk.FallbackQueue = 0, 12, 4
 	must(t, f.CreateChannel, function)
 	subscribe(t, f)
+	if _, err := f.ChangeEndpoint(t.Context(), "acme", "204815162342", func(e *domain.Endpoint) error {
+		at := time.Date(2026, 11, 21, 7, 0, 0, 0, time.UTC)
+		e.State, e.Reason, e.Stage, e.By = domain.EndpointPaused, domain.EndpointFailing, 3, "desk"
+		e.FailingSince, e.SettledAt, e.ChangedAt = at.Add(-72*time.Hour), at.Add(-96*time.Hour), at
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // secretOf is a signing secret. It is no text that could stand in a record by chance.
@@ -130,12 +138,13 @@ type furniture struct {
 	Agents    []domain.Agent
 	SignKeys  []domain.SignKey
 	Channels  []domain.Channel
+	Endpoints []domain.Endpoint
 
 	Subscriptions []domain.Subscription
 }
 
 func (f *follower) furniture() furniture {
-	all := furniture{Accounts: f.Accounts(), Channels: f.Channels("")}
+	all := furniture{Accounts: f.Accounts(), Channels: f.Channels(""), Endpoints: f.Endpoints("")}
 	for _, a := range all.Accounts {
 		all.Tokens = append(all.Tokens, f.Tokens(a.Name)...)
 		all.APITokens = append(all.APITokens, f.APITokens(a.Name)...)

@@ -23,6 +23,7 @@ const (
 	kindAgent    = "agent"
 	kindAPIToken = "api-token"
 	kindChannel  = "channel"
+	kindEndpoint = "endpoint"
 	kindFunction = "function"
 	kindQueue    = "queue"
 	kindSignKey  = "sign-key"
@@ -42,6 +43,7 @@ var recordTypes = map[string]string{
 	kindAgent:    "agent.changed.v1",
 	kindAPIToken: "api-token.changed.v1",
 	kindChannel:  "channel.changed.v1",
+	kindEndpoint: "endpoint.changed.v1",
 	kindFunction: "function.changed.v1",
 	kindQueue:    "queue.changed.v1",
 	kindSignKey:  "sign-key.changed.v1",
@@ -93,6 +95,7 @@ type Registry struct {
 	agents    *directory[domain.Agent]
 	apiTokens *shelf[owned, domain.APIToken]
 	channels  *shelf[plain, domain.Channel]
+	endpoints *shelf[plain, domain.Endpoint]
 	functions *directory[domain.Function]
 	queues    *directory[domain.Queue]
 	signKeys  *shelf[plain, domain.SignKey]
@@ -135,6 +138,7 @@ func NewRegistry(cfg RegistryConfig) *Registry {
 		signKeyLists: map[domain.KeyPurpose][]domain.SignKey{},
 	}
 	r.accounts, r.agents, r.apiTokens, r.channels = newAccounts(r), newAgents(r), newAPITokens(r), newChannels(r)
+	r.endpoints = newEndpoints(r)
 	r.functions, r.queues, r.signKeys, r.skills = newFunctions(r), newQueues(r), newSignKeys(r), newSkills(r)
 	r.tags, r.tokens, r.topicSets = newTags(r), newTokens(r), newTopicSets(r)
 	r.subscriptions, r.subscriptionByID = newSubscriptions(r), map[string]*domain.Subscription{}

@@ -125,6 +125,7 @@ type deliveryRun struct {
 	order     []*deliveryRow // new rows, in the order of the log
 	made      []domain.Delivery
 	attempts  []attemptRow
+	endpoints map[string]*endpointRun // by target
 }
 
 // runLane is a lane that a run may touch.
@@ -315,6 +316,7 @@ func (run *deliveryRun) apply(r domain.Recorded) {
 	row.dirty = true
 	if e, ok := r.Data.(domain.DeliveryAttempted); ok {
 		run.attempts = append(run.attempts, attemptRow{delivery: id, DeliveryAttempted: e})
+		run.charge(r, e)
 	}
 }
 

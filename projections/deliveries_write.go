@@ -28,6 +28,7 @@ func (run *deliveryRun) write(ctx context.Context, tx pgx.Tx) error {
 	run.queueUpdates(batch)
 	run.queueAttempts(batch)
 	run.queueDepth(batch)
+	run.queueEndpoints(batch)
 	if err := run.writeEpisodes(batch); err != nil {
 		return err
 	}

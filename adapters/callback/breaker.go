@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/parley-im/parley/domain"
@@ -124,6 +125,9 @@ func (w *Worker) learn(c *call, r *result, started, now time.Time) {
 		return
 	}
 	w.adapt(c, r.Outcome, s, started, now)
+	if !r.cut && r.HTTPStatus == http.StatusGone {
+		w.depart(e, *c.lane.current, now)
+	}
 	failed, since := e.breaker.failed, e.breaker.since
 	if !e.breaker.learn(c, s, started, now, w.cfg.Jitter()) {
 		return

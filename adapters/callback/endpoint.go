@@ -20,9 +20,10 @@ type endpoint struct {
 	rate    rate
 	breaker breaker
 	pace    pace
-	wake    *time.Timer // set while it waits for a time
-	wakes   time.Time   // when wake ends
-	looked  time.Time   // when expire last looked
+	gone    *domain.EndpointHealth // it has answered 410, and nothing is decided yet
+	wake    *time.Timer            // set while it waits for a time
+	wakes   time.Time              // when wake ends
+	looked  time.Time              // when expire last looked
 	inTurn  bool
 	held    bool // in Worker.held
 	cramped bool // in Worker.cramped
@@ -324,7 +325,7 @@ func (w *Worker) endpointOf(target string) *endpoint {
 
 // forget lets go of an endpoint that has nothing to remember.
 func (w *Worker) forget(e *endpoint) {
-	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil {
+	if e.lanes == 0 && e.calls == 0 && e.rate.unwritten == 0 && len(e.rate.places) == 0 && e.wake == nil && e.gone == nil {
 		if now := w.cfg.Now(); !e.breaker.forgettable(now) || !e.pace.forgettable(now) {
 			return
 		}

@@ -7,12 +7,16 @@ import (
 )
 
 // lookEvery is how often what waits at an endpoint that gets nothing is looked
-// through for deliveries whose age is used up.
+// through for deliveries whose age is used up, and how often it is asked whether an
+// endpoint is still paused.
 const lookEvery = time.Second
 
 // holds tells whether an endpoint gets nothing now, and until when; zero is until
 // something else offers it again.
 func (w *Worker) holds(e *endpoint, now time.Time) (until time.Time, held bool) {
+	if w.paused(e) {
+		return now.Add(lookEvery), true
+	}
 	if until, held = e.breaker.holds(now); held {
 		return until, true
 	}
@@ -20,9 +24,13 @@ func (w *Worker) holds(e *endpoint, now time.Time) (until time.Time, held bool) 
 }
 
 // wait lets an endpoint that gets nothing wait. Deliveries whose age is used up
-// do not: they end without a call. It tells whether there are such.
+// do not: they end without a call. It tells whether there are such. At an endpoint
+// that is paused everything waits: somebody was told of it, and decides.
 func (w *Worker) wait(e *endpoint, now, until time.Time) (some bool) {
-	next := w.expire(e, now)
+	var next time.Time
+	if !w.paused(e) {
+		next = w.expire(e, now)
+	}
 	if e.over.peek() != nil {
 		return true
 	}

@@ -88,6 +88,8 @@ type Config struct {
 	Channels channels // must be complete before the first Gained
 	Store    Store
 	Dialects map[domain.Dialect]Dialect
+	// Endpoints tells which endpoints are paused; nil = none ever is.
+	Endpoints Endpoints
 	// Ends gives the offset behind the last record of a partition of the log.
 	Ends func(ctx context.Context, partition int) (int64, error)
 
@@ -169,6 +171,8 @@ type Worker struct {
 	cfg     Config
 	sender  *Sender
 	metrics *metrics
+	// departed gets a value when an endpoint has answered 410.
+	departed chan struct{}
 
 	mu        sync.Mutex
 	tenures   map[int]*tenure
@@ -187,7 +191,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, tenures: map[int]*tenure{}, endpoints: map[string]*endpoint{}}
+	w := &Worker{cfg: cfg, tenures: map[int]*tenure{}, endpoints: map[string]*endpoint{}, departed: make(chan struct{}, 1)}
 	w.sender = NewSender(cfg.Allow, cfg.Timeout, cfg.TotalSlots).As(cfg.UserAgent) // endpoints may share a host
 	if cfg.Transport != nil {
 		w.sender.use(cfg.Transport, cfg.Transport)

@@ -29,22 +29,24 @@ var allRoles = []string{roleAPI, roleProjector, roleDelivery, roleTimers}
 
 // settings are what dev and serve have in common.
 type settings struct {
-	Addr            string        `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	PublicURL       string        `help:"Base of the URLs that are handed out; http://<addr> when empty." placeholder:"URL"`
-	KafkaBrokers    []string      `help:"Kafka brokers, separated by commas." placeholder:"HOST:PORT,..."`
-	DatabaseURL     string        `help:"Postgres, such as postgres://user:secret@host/parley." placeholder:"URL"`
-	AdminToken      string        `help:"Bearer token with role admin on the account default." placeholder:"TOKEN"`
-	SecretKey       string        `help:"Seals stored secrets: 32 bytes in base64; several separated by commas, the newest first." placeholder:"BASE64"`
-	CallbackAllow   []string      `help:"Address ranges (CIDR) that callbacks may reach besides public addresses." placeholder:"CIDR,..."`
-	CallbackTimeout time.Duration `help:"How long one call to a callback may take." default:"30s"`
-	InboundRate     int           `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
-	MaxWaiting      int           `help:"Events that may wait for the log in this process; above it the answer is 503." default:"8192"`
-	RedriveRate     int           `help:"Dead letters a second that redrives of this node put back at most." default:"200"`
-	Roles           []string      `help:"What this node does: api, projector, delivery, timers." default:"api,projector,delivery,timers"`
-	FilesDir        string        `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
-	TopicPrefix     string        `help:"What the names of topics and consumer groups begin with." default:"parley"`
-	Partitions      int           `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
-	Replication     int           `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
+	Addr               string          `help:"Address to listen on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PublicURL          string          `help:"Base of the URLs that are handed out; http://<addr> when empty." placeholder:"URL"`
+	KafkaBrokers       []string        `help:"Kafka brokers, separated by commas." placeholder:"HOST:PORT,..."`
+	DatabaseURL        string          `help:"Postgres, such as postgres://user:secret@host/parley." placeholder:"URL"`
+	AdminToken         string          `help:"Bearer token with role admin on the account default." placeholder:"TOKEN"`
+	SecretKey          string          `help:"Seals stored secrets: 32 bytes in base64; several separated by commas, the newest first." placeholder:"BASE64"`
+	CallbackAllow      []string        `help:"Address ranges (CIDR) that callbacks may reach besides public addresses." placeholder:"CIDR,..."`
+	CallbackTimeout    time.Duration   `help:"How long one call to a callback may take." default:"30s"`
+	EndpointWarnAfter  []time.Duration `help:"How long nothing may succeed at an endpoint until it is warned of, in stages." default:"1h,6h,24h" placeholder:"DURATION,..."`
+	EndpointPauseAfter time.Duration   `help:"How long until it is paused; 0 is never." default:"72h"`
+	InboundRate        int             `help:"Requests a second that one channel may post; above it the answer is 429. 0 is no limit." default:"0"`
+	MaxWaiting         int             `help:"Events that may wait for the log in this process; above it the answer is 503." default:"8192"`
+	RedriveRate        int             `help:"Dead letters a second that redrives of this node put back at most." default:"200"`
+	Roles              []string        `help:"What this node does: api, projector, delivery, timers." default:"api,projector,delivery,timers"`
+	FilesDir           string          `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
+	TopicPrefix        string          `help:"What the names of topics and consumer groups begin with." default:"parley"`
+	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
+	Replication        int             `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
 
 	clock func() time.Time // nil = the machine's; must carry the monotonic clock. For who wants to know now what is due in a week.
 }
@@ -96,6 +98,16 @@ func (s settings) check() (nodeConfig, error) {
 	}
 	if s.CallbackTimeout <= 0 || s.CallbackTimeout > 5*time.Minute {
 		return cfg, errors.New("PARLEY_CALLBACK_TIMEOUT must be above 0s and at most 5m")
+	}
+	last := time.Duration(0)
+	for _, after := range s.EndpointWarnAfter {
+		if after <= last {
+			return cfg, errors.New("PARLEY_ENDPOINT_WARN_AFTER must be times above 0s, each longer than the one before")
+		}
+		last = after
+	}
+	if s.EndpointPauseAfter < 0 {
+		return cfg, errors.New("PARLEY_ENDPOINT_PAUSE_AFTER must be 0 (never) or more")
 	}
 	if s.InboundRate < 0 {
 		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")

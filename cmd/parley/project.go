@@ -14,6 +14,7 @@ import (
 	"github.com/parley-im/parley/adapters/callback"
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
+	"github.com/parley-im/parley/domain"
 	"github.com/parley-im/parley/eventstore"
 	"github.com/parley-im/parley/projections"
 )
@@ -100,6 +101,7 @@ func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 		if err := add(deliveries, worker); err != nil {
 			return nil, err
 		}
+		n.keepEndpoints(ctx, deliveries)
 	}
 	return list, nil
 }
@@ -114,10 +116,26 @@ func (n *node) worker(ctx context.Context, deliveries *projections.Deliveries) (
 	}
 	n.outbound, err = callback.NewWorker(callback.Config{
 		Log: n.store, Channels: endpoints{n.registry}, Store: deliveries, Dialects: n.dialects(), Ends: n.end, Partitions: partitions,
+		Endpoints:  n.registry,
 		StealLease: n.cfg.embedded, Allow: n.cfg.allow, UserAgent: userAgent(), Timeout: n.cfg.CallbackTimeout,
 		Now: n.cfg.now, Logger: n.cfg.logger, Registerer: n.metrics,
 	})
 	return n.outbound, err
+}
+
+// keepEndpoints warns of endpoints that take nothing, and pauses them in the end.
+func (n *node) keepEndpoints(ctx context.Context, deliveries *projections.Deliveries) {
+	keeper := callback.NewKeeper(callback.KeeperConfig{
+		Worker: n.outbound, Log: n.store, Book: n.registry, Health: deliveries, Now: n.cfg.now, Logger: n.cfg.logger,
+		Policy: domain.EndpointPolicy{Warnings: n.cfg.EndpointWarnAfter, PauseAfter: n.cfg.EndpointPauseAfter},
+	})
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	n.onStop(func(context.Context) error { cancel(); <-done; return nil })
+	go func() {
+		defer close(done)
+		keeper.Run(running)
+	}()
 }
 
 // project runs the projections until ctx ends, in rounds: a round lasts for as long
