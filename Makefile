@@ -20,7 +20,7 @@ GOVULNCHECK   := $(TOOLS)/govulncheck
 
 # Packages whose tests take the log that PARLEY_TEST_KAFKA names. The others have no
 # log at all, or one of their own.
-KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley
+KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley ./cmd/faults
 
 # Packages whose goroutines share state: what the race detector is run on.
 RACE ?= ./eventstore/... ./projections/... ./adapters/... ./cmd/...

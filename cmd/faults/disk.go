@@ -24,7 +24,7 @@ func diskFaults() []fault {
 		logs: embedded, rounds: 10, needs: mayMount, play: powerCut,
 	}, {
 		name: "disk-full", promise: "a clear refusal, nothing half stored", breaks: "no space for the embedded log, then space again, then kill -9",
-		logs: embedded, rounds: 10, needs: mayMount, play: diskFull,
+		logs: embedded, rounds: 10, beside: true, needs: mayMount, play: diskFull,
 	}}
 }
 

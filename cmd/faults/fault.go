@@ -23,7 +23,7 @@ type fault struct {
 	logs    []string // that it runs on
 	rounds  int      // of the full form
 	short   int      // of the short form; 0 is 1
-	slow    bool     // left out of the tests, for its time
+	slow    bool     // left out of the tests: it builds the program a second time
 	beside  bool     // mostly waits: in the tests it runs beside others
 	// breaksKafka tells that other cases on the same brokers would suffer.
 	breaksKafka bool

@@ -23,6 +23,7 @@ func killFaults() []fault {
 		list = append(list, fault{
 			name: "kill-" + role.name, promise: role.promise, breaks: "kill -9 of the node with role " + role.name,
 			logs: both, rounds: 50, play: killRole(role.name),
+			beside: role.name == roleProjector || role.name == roleDelivery, // its group has to notice
 		})
 	}
 	return list
