@@ -414,3 +414,46 @@ func (p *parley) otherAccount(name string) string {
 	}
 	return made.Token.Secret
 }
+
+// TestSubscriptionCommands: what the commands ask for is what there is.
+func TestSubscriptionCommands(t *testing.T) {
+	t.Parallel()
+	p := startParley(t)
+	r := newHooks(t)
+	run := func(args ...string) string {
+		t.Helper()
+		code, out, errOut := cli(t, append([]string{"subscriptions"}, append(args, "--url", p.URL, "--token", p.Token)...)...)
+		if code != 0 {
+			t.Fatalf("subscriptions %v: %d %s", args, code, errOut)
+		}
+		return out
+	}
+	var made, changed subscriptionAnswer
+	if err := json.Unmarshal([]byte(run("create", r.URL, "--name", "Desk", "--events", "message.received,conversation.*", "--schedule", "1s")), &made); err != nil {
+		t.Fatal(err)
+	}
+	if list := run("list"); !strings.Contains(list, made.ID) || !strings.Contains(list, "Desk") || strings.Contains(list, "whsec_") {
+		t.Errorf("listed as\n%s", list)
+	}
+	if shown := run("show", made.ID); !strings.Contains(shown, made.Secret) || !strings.Contains(shown, `"conversation.*"`) || !strings.Contains(shown, `"1s"`) {
+		t.Errorf("shown as\n%s", shown)
+	}
+	if err := json.Unmarshal([]byte(run("change", made.ID, "--events", "receipt.recorded", "--disabled", "--endpoint", r.URL+"/2")), &changed); err != nil {
+		t.Fatal(err)
+	}
+	if shown := run("show", made.ID); !slices.Equal(changed.Events, []string{"receipt.recorded"}) || !strings.Contains(shown, `"disabled": true`) || !strings.Contains(shown, r.URL+"/2") {
+		t.Errorf("changed to\n%s", shown)
+	}
+	if rotated := run("rotate", made.ID); strings.Contains(rotated, made.Secret) || !strings.Contains(rotated, "whsec_") {
+		t.Errorf("rotated to\n%s", rotated)
+	}
+	if tested := run("test", made.ID); !strings.Contains(tested, `"delivered": true`) {
+		t.Errorf("tested:\n%s", tested)
+	}
+	if deleted := run("delete", made.ID); !strings.Contains(deleted, "deleted "+made.ID) {
+		t.Errorf("deleted:\n%s", deleted)
+	}
+	if code, _, errOut := cli(t, "subscriptions", "show", made.ID, "--url", p.URL, "--token", p.Token); code != 1 || !strings.Contains(errOut, "subscription") {
+		t.Errorf("shown after its end: %d %s", code, errOut)
+	}
+}
