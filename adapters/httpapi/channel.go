@@ -294,6 +294,9 @@ func (p *platform) changeChannel(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if changed.CallbackURL != ch.CallbackURL {
+		p.forgive(ctx, c, ch.ID, domain.EndpointMoved)
+	}
 	return &plainChannelOutput{Body: p.showSecret(c, changed)}, nil
 }
 

@@ -307,10 +307,13 @@ func (p *platform) rotateKit(ctx context.Context, ch domain.Channel, anyway bool
 // warnings says what is wrong with a channel of dialect voximplant as it stands
 // (voximplant-kit.md 8.4). What the rows cannot tell in time is left out.
 func (p *platform) warnings(ctx context.Context, ch domain.Channel) []string {
-	if !ch.Dialect.HasEpisodes() {
-		return nil
-	}
 	var list []string
+	if e, ok := p.Directory.Endpoint(ch.ID); ok && e.State != domain.EndpointHealthy {
+		list = append(list, endpointWarning(e))
+	}
+	if !ch.Dialect.HasEpisodes() {
+		return list
+	}
 	if t, ok := p.Directory.APIToken(ch.Account, ch.APITokenID); ok && t.Revoked() {
 		list = append(list, fmt.Sprintf("API token revoked: the token %q was revoked at %s; pick another", t.Name, t.RevokedAt.Format(time.RFC3339)))
 	}

@@ -100,6 +100,7 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	p.messageRoutes()
 	p.deliveryRoutes()
 	p.redriveRoutes()
+	p.endpointRoutes()
 	p.eventRoutes()
 	p.fileRoutes()
 

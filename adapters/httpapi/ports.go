@@ -81,6 +81,15 @@ type access interface {
 	apiTokens
 	subscriptions
 	signKeys
+	endpoints
+}
+
+// endpoints are what was decided about the targets of deliveries. ChangeEndpoint
+// gives one of which nothing was decided to change as healthy.
+type endpoints interface {
+	Endpoint(target string) (domain.Endpoint, bool)
+	Endpoints(account string) []domain.Endpoint
+	ChangeEndpoint(ctx context.Context, account, target string, change func(*domain.Endpoint) error) (domain.Endpoint, error)
 }
 
 // desks are what conversations are looked after with.
@@ -189,11 +198,13 @@ type numbers interface {
 
 // deliveries are the read models of deliveries; the rules are those of reads.
 // LastRefusal tells whether the newest settled callback of a channel was refused
-// with 401 or 403, when and with which.
+// with 401 or 403, when and with which. EndpointHealth is of all targets of the
+// account when none is named.
 type deliveries interface {
 	Deliveries(ctx context.Context, f domain.DeliveryFilter, p domain.Page) ([]domain.Delivery, string, error)
 	Delivery(ctx context.Context, account string, id uuid.UUID) (domain.Delivery, []domain.Attempt, error)
 	LastRefusal(ctx context.Context, channel string) (at time.Time, status int, ok bool, err error)
+	EndpointHealth(ctx context.Context, account string, targets []string) ([]domain.EndpointHealth, error)
 }
 
 // freshness tells how far a projection is. Fresh waits until it has what the log

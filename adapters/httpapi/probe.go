@@ -30,7 +30,11 @@ func (p *platform) testChannel(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return p.test(ctx, ch)
+	tested, err := p.test(ctx, ch)
+	if err == nil && tested.Body.Delivered {
+		p.forgive(ctx, c, ch.ID, domain.EndpointTested)
+	}
+	return tested, err
 }
 
 // test calls an endpoint once.

@@ -313,6 +313,17 @@ func (w *world) LastRefusal(_ context.Context, channel string) (time.Time, int, 
 	return w.refusal(channel)
 }
 
+// EndpointHealth implements deliveries.
+func (w *world) EndpointHealth(_ context.Context, account string, targets []string) ([]domain.EndpointHealth, error) {
+	var list []domain.EndpointHealth
+	for _, h := range w.health {
+		if h.Account == account && (targets == nil || slices.Contains(targets, h.Target)) {
+			list = append(list, h)
+		}
+	}
+	return list, nil
+}
+
 // Fresh implements freshness.
 func (w *world) Fresh(ctx context.Context, _ string) error { return w.freshErr(ctx) }
 

@@ -57,7 +57,9 @@ type world struct {
 	probe     func(domain.Channel) (domain.Outcome, error)
 	refusal   func(channel string) (time.Time, int, bool, error)
 
-	redrives *redriveWorld
+	redrives  *redriveWorld
+	health    []domain.EndpointHealth
+	endpoints map[string]domain.Endpoint
 
 	*directoryWorld
 }

@@ -35,6 +35,7 @@ type commands struct {
 	Conversations conversationsCommand       `cmd:"" help:"List, assign, mark and close conversations."`
 	Deliveries    deliveriesCommand          `cmd:"" help:"List and inspect deliveries; redrive or drop dead letters."`
 	Redrives      redrivesCommand            `cmd:"" help:"Redrive many dead letters at once: make, list, show, watch and cancel such jobs."`
+	Endpoints     endpointsCommand           `cmd:"" help:"List and inspect the endpoints of deliveries; pause or resume them."`
 	Subscriptions subscriptionsCommand       `cmd:"" help:"List, create, change, rotate, test and delete subscriptions to events."`
 	Queues        numbered[queueSettings]    `cmd:"" help:"List, create, change and delete queues, in which conversations wait for agents."`
 	Functions     numbered[functionSettings] `cmd:"" help:"List, create, change and delete functions, which answer instead of agents."`
