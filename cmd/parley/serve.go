@@ -21,6 +21,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams, cli *commands) error 
 	case c.SecretKey == "":
 		return errors.New("PARLEY_SECRET_KEY is needed: 32 bytes in base64, the same on every node (make one with: openssl rand -base64 32)")
 	}
+	if _, err := c.check(); err != nil {
+		return err // before an address is taken
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s (PARLEY_ADDR chooses another address): %w", c.Addr, err)
