@@ -16,6 +16,7 @@ func TestVoximplantDesk(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, *kit){
 		"accounts apart": accountsApart, "account disabled": accountDisabled, "salt rotated": saltRotated, "keys rotated": keysRotated,
 		"function hangs": functionHangs, "distribution": distribution, "readiness": readiness,
+		"function too late": functionTooLate,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -144,6 +145,45 @@ func functionHangs(t *testing.T, s *kit) { //nolint:thelper // a test
 	c.replies(t, v, "I am an operator.")
 	if told := kitTold(c.stub.getsOf(t, "stuck", 1)); !slices.Equal(told, []string{"I am an operator."}) {
 		t.Errorf("told %q", told)
+	}
+}
+
+// functionTooLate: a function that asks for a transfer when somebody else has the
+// conversation, or for its end when the contact has written since, asks in vain.
+func functionTooLate(t *testing.T, s *kit) { //nolint:thelper // a test
+	c, f := s.acme.answered(t)
+	release := make(chan struct{})
+	f.answers(func(call kitAsked) any {
+		if call.body.Text == "more" {
+			return object{"text": "Yes?", "payload": []any{}}
+		}
+		<-release
+		if call.body.Conversation.ClientID == "taken" {
+			return object{"text": "", "payload": []any{command("transfer_to_queue", object{"queue": object{"queue_id": s.acme.queue}})}}
+		}
+		return object{"text": "Goodbye.", "payload": []any{command("finish_request", nil)}}
+	})
+	taken := c.hears(t, "taken", "hello")
+	c.hears(t, "goes on", "hello")
+	f.gets(t, 2)
+	c.replies(t, taken, "mine")
+	kitAccepted(t, c.post(t, c.says("goes on", "more")))
+	close(release)
+	if told := kitTold(c.stub.getsOf(t, "goes on", 2)); !slices.Equal(told, []string{"Goodbye.", "Yes?"}) {
+		t.Errorf("told %q", told)
+	}
+	eventually(t, 20*time.Second, "all answers", func() bool {
+		var list struct {
+			Data []object `json:"data"`
+		}
+		s.acme.read(t, "/v1/deliveries?state=delivered&kind=function&channel="+c.id, &list)
+		return len(list.Data) == 3
+	})
+	if v := c.conversation(t, "taken"); v.Handler.Type != "agent" || v.Handler.Agent != strconv.FormatInt(s.acme.petra, 10) {
+		t.Errorf("%+v", v)
+	}
+	if v := c.conversation(t, "goes on"); v.Status != "open" || v.Handler.Type != "bot" {
+		t.Errorf("%+v", v)
 	}
 }
 
