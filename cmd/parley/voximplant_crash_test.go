@@ -250,9 +250,10 @@ func TestVoximplantTwoNodes(t *testing.T) {
 			t.Errorf("%d closes, want %d", len(list.Data), 2*crashClients)
 		}
 	}
-	// A claim that ran out may have let both decide: that is one decision, told twice.
+	// A claim that ran out may have let both decide: that is one decision, told
+	// twice. It is seldom, though.
 	got := s.acme.api(t, http.MethodGet, "/v1/events?type=conversation.closed.v1&channel="+ch.id, nil)
-	if n := strings.Count(string(got.raw), "\n"); got.status != http.StatusOK || n < 2*crashClients {
+	if n := strings.Count(string(got.raw), "\n"); got.status != http.StatusOK || n < 2*crashClients || n > 2*crashClients+crashClients/5 {
 		t.Errorf("%d: %d closes in the log", got.status, n)
 	} else {
 		t.Logf("%d events for %d closes", n, 2*crashClients)
