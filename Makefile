@@ -89,7 +89,7 @@ staticcheck: $(STATICCHECK)-$(STATICCHECK_V) ## staticcheck
 	$(STATICCHECK) -tags kafka ./...
 
 lint: $(GOLANGCI)-$(GOLANGCI_V) ## golangci-lint, see .golangci.yml
-	$(GOLANGCI) run $(TEST)
+	$(GOLANGCI) run --allow-serial-runners $(TEST)
 
 vulncheck: $(GOVULNCHECK)-$(GOVULNCHECK_V) ## govulncheck, where its database can be reached
 	@GOVULNCHECK=$(GOVULNCHECK) .ci/vulncheck ./...

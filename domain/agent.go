@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -35,9 +36,9 @@ type Agent struct {
 // ID is the agent's id in conversations.
 func (a Agent) ID() string { return strconv.FormatInt(a.Number, 10) }
 
-// Sender is how the integration is told of the agent.
+// Sender is how the integration is told of the agent, who always has a name there.
 func (a Agent) Sender() *Sender {
-	return &Sender{Number: a.Number, Username: a.Username, DisplayName: a.DisplayName, Avatar: a.Avatar, Email: a.Email}
+	return &Sender{Number: a.Number, Username: a.Username, DisplayName: cmp.Or(a.DisplayName, a.Username), Avatar: a.Avatar, Email: a.Email}
 }
 
 // Can tells whether the agent has all skills that are wanted, each at least at

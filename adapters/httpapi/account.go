@@ -27,8 +27,8 @@ type accountView struct {
 	Name      string    `json:"name" example:"acme"`
 	Title     string    `json:"title"`
 	Disabled  bool      `json:"disabled"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	CreatedAt time.Time `json:"created_at,omitzero" doc:"Absent for the account default until it is changed."`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
 }
 
 // newAccountView is an account that was just made, with its first token.

@@ -30,6 +30,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams, cli *commands) error 
 	if c.Drain < 0 || c.Drain > longestDrain {
 		return fmt.Errorf("PARLEY_DRAIN must be 0s to %s", longestDrain)
 	}
+	if _, err := c.check(); err != nil {
+		return err // before an address is taken
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s (PARLEY_ADDR chooses another address): %w", c.Addr, err)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestVoximplantDesk: accounts, their secrets and who answers.
@@ -15,6 +16,7 @@ func TestVoximplantDesk(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, *kit){
 		"accounts apart": accountsApart, "account disabled": accountDisabled, "salt rotated": saltRotated, "keys rotated": keysRotated,
 		"function hangs": functionHangs, "distribution": distribution, "readiness": readiness,
+		"function too late": functionTooLate,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,6 +148,45 @@ func functionHangs(t *testing.T, s *kit) { //nolint:thelper // a test
 	}
 }
 
+// functionTooLate: a function that asks for a transfer when somebody else has the
+// conversation, or for its end when the contact has written since, asks in vain.
+func functionTooLate(t *testing.T, s *kit) { //nolint:thelper // a test
+	c, f := s.acme.answered(t)
+	release := make(chan struct{})
+	f.answers(func(call kitAsked) any {
+		if call.body.Text == "more" {
+			return object{"text": "Yes?", "payload": []any{}}
+		}
+		<-release
+		if call.body.Conversation.ClientID == "taken" {
+			return object{"text": "", "payload": []any{command("transfer_to_queue", object{"queue": object{"queue_id": s.acme.queue}})}}
+		}
+		return object{"text": "Goodbye.", "payload": []any{command("finish_request", nil)}}
+	})
+	taken := c.hears(t, "taken", "hello")
+	c.hears(t, "goes on", "hello")
+	f.gets(t, 2)
+	c.replies(t, taken, "mine")
+	kitAccepted(t, c.post(t, c.says("goes on", "more")))
+	close(release)
+	if told := kitTold(c.stub.getsOf(t, "goes on", 2)); !slices.Equal(told, []string{"Goodbye.", "Yes?"}) {
+		t.Errorf("told %q", told)
+	}
+	eventually(t, 20*time.Second, "all answers", func() bool {
+		var list struct {
+			Data []object `json:"data"`
+		}
+		s.acme.read(t, "/v1/deliveries?state=delivered&kind=function&channel="+c.id, &list)
+		return len(list.Data) == 3
+	})
+	if v := c.conversation(t, "taken"); v.Handler.Type != "agent" || v.Handler.Agent != strconv.FormatInt(s.acme.petra, 10) {
+		t.Errorf("%+v", v)
+	}
+	if v := c.conversation(t, "goes on"); v.Status != "open" || v.Handler.Type != "bot" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // distribution: those who are ready get as many each, and no more than they may.
 func distribution(t *testing.T, s *kit) { //nolint:thelper // a test
 	queue := s.acme.makes(t, "queues", object{"name": "shared out"})
@@ -158,22 +199,31 @@ func distribution(t *testing.T, s *kit) { //nolint:thelper // a test
 	for i := range clients {
 		kitAccepted(t, c.post(t, c.says(crashClient(i), "hello")))
 	}
-	for i := range clients - 1 {
-		v := c.becomes(t, crashClient(i), "with an agent", func(v kitConversation) bool { return v.Handler.Type == "agent" })
-		agents[v.Handler.Agent]++
-	}
+	var waits, taken string
+	eventually(t, 20*time.Second, "all but one with an agent", func() bool {
+		waiting := 0
+		for agent := range agents {
+			agents[agent] = 0
+		}
+		for i := range clients {
+			switch v := c.conversation(t, crashClient(i)); v.Handler.Type {
+			case "agent":
+				agents[v.Handler.Agent]++
+				taken = v.ContactRef
+			case "queue":
+				waiting, waits = waiting+1, v.ContactRef
+			}
+		}
+		return waiting == 1
+	})
 	for agent, n := range agents {
 		if n != 3 {
 			t.Errorf("agent %s has %d", agent, n)
 		}
 	}
-	last := c.conversation(t, crashClient(clients-1))
-	if last.Handler.Type != "queue" {
-		t.Errorf("the last one waits: %+v", last)
-	}
 	// Who has closed one has room for the next.
-	c.closes(t, c.conversation(t, crashClient(0)))
-	c.becomes(t, crashClient(clients-1), "with an agent", func(v kitConversation) bool { return v.Handler.Type == "agent" })
+	c.closes(t, c.conversation(t, taken))
+	c.becomes(t, waits, "with an agent", func(v kitConversation) bool { return v.Handler.Type == "agent" })
 }
 
 // readiness: nobody is given a conversation who is not ready; who becomes ready
