@@ -133,6 +133,9 @@ func (p *partition) fetch(ctx context.Context, start int64, batches chan<- fetch
 		p.position.Store(f.offset)
 		p.end.Store(f.end)
 		p.fetches.Add(1)
+		if len(records) > 0 && !p.kept(ctx, records[0].Offset) {
+			return
+		}
 		if len(records) > 0 {
 			select {
 			case batches <- fetched{records: records, end: f.end}:
@@ -162,6 +165,27 @@ func (p *partition) fetch(ctx context.Context, start int64, batches chan<- fetch
 		sleep(ctx, pause)
 		pause = min(2*pause, pauseMost)
 	}
+}
+
+// kept waits until the records from an offset on outlive a power cut: whoever acts
+// on one that does not would be ahead of the log afterwards, for good. It is false
+// when ctx has ended.
+func (p *partition) kept(ctx context.Context, base int64) bool {
+	if p.cfg.Sync == nil {
+		return true
+	}
+	for pause := retryFirst; ctx.Err() == nil; pause = min(2*pause, pauseMost) {
+		err := p.cfg.Sync(ctx, p.topic, p.id, base)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			p.metrics.errors.WithLabelValues(causeFetch).Inc()
+			p.log.Warn("records are not on disk, will be waited for", "offset", base, "error", err)
+		}
+		sleep(ctx, pause)
+	}
+	return false
 }
 
 // stopped reports a partition that can not be read any further, until it is taken

@@ -45,6 +45,10 @@ type SubscriberConfig struct {
 	// partition stays assigned and silent: a human must decide. Default: none; it
 	// is logged as an error and shown by parley_log_partitions_stopped in any case.
 	Stopped func(topic string, partition int, err error)
+	// Sync is the durability barrier of a log whose broker hands out records that a
+	// power cut may still take back: records that start at baseOffset are handed over
+	// once Sync has returned nil. Default: the broker's word is enough.
+	Sync func(ctx context.Context, topic string, partition int, baseOffset int64) error
 	// StartAtLogStart accepts that records before the start of the log are gone
 	// and starts there, instead of stopping the partition.
 	StartAtLogStart bool

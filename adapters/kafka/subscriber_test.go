@@ -60,6 +60,40 @@ func TestSubscriberLag(t *testing.T) {
 	}
 }
 
+// Ensure nothing is handed over that a power cut may still take back.
+func TestSubscriberSync(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 1)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	var safe atomic.Bool
+	asked := make(chan int64, 100)
+	ch := subscribe(t, newSubscriber(t, kafka.SubscriberConfig{
+		Brokers: brokers, Pipelined: true,
+		Sync: func(_ context.Context, _ string, _ int, base int64) error {
+			select {
+			case asked <- base:
+			default: // the first calls are enough
+			}
+			if !safe.Load() {
+				return errors.New("the disk is busy")
+			}
+			return nil
+		},
+	}), topic)
+	publish(t, pub, topic, newMessage("a", 1))
+	if base := <-asked; base != 0 {
+		t.Errorf("asked for the records from %d on, want 0", base)
+	}
+	quiet(t, ch)
+	safe.Store(true)
+	msg := next(t, ch)
+	if string(msg.Payload) != "a-1" {
+		t.Errorf("handed over %s", msg.Payload)
+	}
+	msg.Ack()
+}
+
 // Ensure the messages of one key wait for each other, and other keys do not.
 func TestSubscriberLanes(t *testing.T) {
 	t.Parallel()

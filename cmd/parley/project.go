@@ -222,7 +222,7 @@ func (n *node) subscribe(ctx context.Context, topic string, r runner) (*kafka.Su
 	}
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: n.cfg.KafkaBrokers, Group: group, Pipelined: true, MaxInFlight: 4096,
-		Assigned: r.runtime.Assigned, Revoked: r.runtime.Revoked,
+		Assigned: r.runtime.Assigned, Revoked: r.runtime.Revoked, Sync: n.cfg.sync,
 		// Records that are gone are for a human to look after; /readyz says so until
 		// the next start. Ingest goes on.
 		Stopped: func(topic string, partition int, err error) {
