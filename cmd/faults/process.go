@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -114,16 +115,6 @@ func (n *node) ended() <-chan struct{} {
 	return n.end
 }
 
-// pid is that of the process; 0 when none runs.
-func (n *node) pid() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.cmd == nil {
-		return 0
-	}
-	return n.cmd.Process.Pid
-}
-
 // signal tells the process something; one that has ended does not mind.
 func (n *node) signal(sig os.Signal) {
 	n.mu.Lock()
@@ -137,6 +128,29 @@ func (n *node) signal(sig os.Signal) {
 func (n *node) kill() {
 	n.signal(syscall.SIGKILL)
 	n.gone()
+}
+
+// freeze stops it where it stands, and returns when none of its threads runs.
+func (n *node) freeze(ctx context.Context) error {
+	n.signal(syscall.SIGSTOP)
+	n.mu.Lock()
+	tasks := fmt.Sprintf("/proc/%d/task/*/stat", n.cmd.Process.Pid)
+	n.mu.Unlock()
+	return until(ctx, stopLimit, time.Millisecond, n.name+" stands still", func() (bool, error) {
+		stats, err := filepath.Glob(tasks)
+		if err != nil || len(stats) == 0 {
+			return false, fmt.Errorf("look at the threads of %s: %w", n.name, errors.Join(err, os.ErrNotExist))
+		}
+		for _, file := range stats {
+			raw, err := os.ReadFile(file)
+			_, state, ok := strings.Cut(string(raw), ") ")
+			// T is stopped, D is in a system call that ends in the kernel before it stops.
+			if err != nil || !ok || (state[0] != 'T' && state[0] != 'D') {
+				return false, nil // it may have ended between the two looks
+			}
+		}
+		return true, nil
+	})
 }
 
 // gone waits for the end.

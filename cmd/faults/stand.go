@@ -38,7 +38,6 @@ const (
 type kafkas struct {
 	mu      sync.Mutex
 	cluster *kafkatest.Cluster
-	topics  int     // prefixes handed out
 	wires   network // a way to each broker that can be broken
 }
 
@@ -220,17 +219,6 @@ func (s *stand) named(role string) *node {
 		}
 	}
 	return nil
-}
-
-// stopAll ends all nodes in order. An error is one that did not end as asked.
-func (s *stand) stopAll() error {
-	var errs []error
-	for _, n := range s.nodes {
-		if n.pid() != 0 {
-			errs = append(errs, n.stop())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // channel is one that messages go through.
