@@ -56,7 +56,7 @@ func databaseAway(ctx context.Context, r *run) error {
 		caught = max(caught, time.Since(back))
 		return err
 	})
-	r.result.note("%d posts were accepted in %d times %s without the database; %d took %s at the slowest; the node was ready %s after the database, at the slowest",
+	r.result.notef("%d posts were accepted in %d times %s without the database; %d took %s at the slowest; the node was ready %s after the database, at the slowest",
 		taken, r.result.Rounds, length, contacts, slowest.Round(10*time.Millisecond), caught.Round(10*time.Millisecond))
 	return err
 }
@@ -106,11 +106,11 @@ func logAway(ctx context.Context, r *run) error {
 		}
 		s.sayf("round %d/%d: %d accepted", n+1, s.rounds, t.accepted.Load())
 		if t.counts.unanswered > 0 {
-			r.result.problem("%d posts got no answer", t.counts.unanswered)
+			r.result.problemf("%d posts got no answer", t.counts.unanswered)
 		}
 		return t.check(ctx)
 	})
-	r.result.note("a post was refused within %s, and %d were accepted %s after the log was back, at the slowest",
+	r.result.notef("a post was refused within %s, and %d were accepted %s after the log was back, at the slowest",
 		slowest.Round(10*time.Millisecond), contacts, back.Round(10*time.Millisecond))
 	return err
 }

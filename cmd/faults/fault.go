@@ -84,7 +84,7 @@ func (b *bench) run(ctx context.Context, f fault, log string, rounds int) Result
 	err := r.play(ctx)
 	r.result.Seconds = time.Since(began).Seconds()
 	if err != nil {
-		r.result.problem("%v", err)
+		r.result.problemf("%v", err)
 	}
 	r.result.judge()
 	r.sayf("%s", r.result.line())
@@ -129,7 +129,7 @@ func (r *run) onEnd(undo func() error) { r.undo = append(r.undo, undo) }
 func (r *run) each(ctx context.Context, round func(ctx context.Context, n int) error) error {
 	for n := range r.rounds {
 		if limit := r.cfg.limit; n > 0 && limit > 0 && time.Since(r.started) > limit {
-			r.result.note("%d of %d rounds in the time there was", n, r.rounds)
+			r.result.notef("%d of %d rounds in the time there was", n, r.rounds)
 			return nil
 		}
 		if err := round(ctx, n); err != nil {

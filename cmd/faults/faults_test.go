@@ -8,7 +8,7 @@ import (
 // brokers with the build tag kafka. They run in turns: each puts load on the
 // machine, and what they look for are lost messages, not slow ones. Those that
 // mostly wait run beside each other in the end.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { //nolint:tparallel // only those that mostly wait, see above
 	t.Parallel()
 	cfg := config{log: testedOn, seed: 1, short: true}
 	b, err := newBench(t.Context(), cfg, t.Output())
@@ -20,7 +20,7 @@ func TestFaults(t *testing.T) {
 		if f.slow || !cfg.chosen(f, testedOn) {
 			continue
 		}
-		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest,tparallel // in turns, see above
+		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest // in turns, see above
 			if f.beside {
 				t.Parallel()
 			}

@@ -81,10 +81,10 @@ func burst(ctx context.Context, r *run) error {
 		}
 		settled := time.Since(heavy.began) - took
 		top := most(high, ofMemory)
-		r.result.note("%d posts/s, then %.0f/s for %s; rows, callbacks and the oracle were through %s later; resident memory of the node %s before, %s at most",
+		r.result.notef("%d posts/s, then %.0f/s for %s; rows, callbacks and the oracle were through %s later; resident memory of the node %s before, %s at most",
 			rate, float64(heavy.accepted.Load())/took.Seconds(), during, settled.Round(100*time.Millisecond), mib(most(calm, ofMemory)), mib(top))
 		if top > mostMemory {
-			r.result.problem("the node held %s, more than %s", mib(top), mib(mostMemory))
+			r.result.problemf("the node held %s, more than %s", mib(top), mib(mostMemory))
 		}
 		return nil
 	})
@@ -142,7 +142,7 @@ func soak(ctx context.Context, r *run) error {
 func (r *Result) flat(samples []sample, strict bool) {
 	fifth := len(samples) / 5
 	if fifth == 0 {
-		r.problem("%d samples are too few", len(samples))
+		r.problemf("%d samples are too few", len(samples))
 		return
 	}
 	warm := samples[fifth:]
@@ -157,10 +157,10 @@ func (r *Result) flat(samples []sample, strict bool) {
 		{ofFiles, "file descriptors", 1, 20},
 	} {
 		from, to := mean(early, x.name)/x.unit, mean(late, x.name)/x.unit
-		r.note("%s: %.0f at first, %.0f in the end, %+.1f an hour by least squares over the last four fifths of %s", x.what, from, to, slope(warm, x.name)/x.unit,
+		r.notef("%s: %.0f at first, %.0f in the end, %+.1f an hour by least squares over the last four fifths of %s", x.what, from, to, slope(warm, x.name)/x.unit,
 			samples[len(samples)-1].at.Sub(samples[0].at).Round(time.Second))
 		if strict && to > from*1.1+x.slack {
-			r.problem("%s grew from %.0f to %.0f", x.what, from, to)
+			r.problemf("%s grew from %.0f to %.0f", x.what, from, to)
 		}
 	}
 }

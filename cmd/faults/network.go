@@ -23,14 +23,14 @@ const (
 // networkFaults are the cases in which processes live and do not reach each other.
 func networkFaults() []fault {
 	var list []fault
-	for _, pair := range []struct{ to, promise, between string }{
-		{toParley, "accepted means kept, once", "integrations and Parley"},
-		{toKafka, "accepted means kept, in order", "Parley and the log"},
-		{toPostgres, "ingest needs only the log", "Parley and Postgres"},
-		{toReceiver, "at least once, in order", "Parley and the receiver"},
+	for _, pair := range []struct{ to, promise, between, without string }{
+		{toParley, "accepted means kept, once", "integrations and Parley", "ids that are derived from the sender's: rows that are there twice"},
+		{toKafka, "accepted means kept, in order", "Parley and the log", ""},
+		{toPostgres, "ingest needs only the log", "Parley and Postgres", "the repetition of a failed batch and the conditional move of the checkpoint: messages are not in the rows"},
+		{toReceiver, "at least once, in order", "Parley and the receiver", "the retry of what got no answer: 32 replies never came to the receiver"},
 	} {
 		list = append(list, fault{
-			name: "network-" + pair.to, promise: pair.promise, beside: true,
+			name: "network-" + pair.to, promise: pair.promise, without: pair.without, beside: true,
 			breaks: "latency, a cut, a half-open network, 8 KB/s, and answers that are cut off, between " + pair.between,
 			logs:   []string{onEmbedded, onKafka}, rounds: 5, play: brokenNetwork(pair.to),
 		})
@@ -189,7 +189,7 @@ func brokenNetwork(end string) func(context.Context, *run) error {
 		for _, b := range breakages() {
 			told = append(told, fmt.Sprintf("%s %s", b.name, slowest[b.name].Round(10*time.Millisecond)))
 		}
-		r.result.note("%d posts were accepted after the network was whole again within, at the slowest: %s", contacts, strings.Join(told, ", "))
+		r.result.notef("%d posts were accepted after the network was whole again within, at the slowest: %s", contacts, strings.Join(told, ", "))
 		return err
 	}
 }

@@ -70,7 +70,7 @@ func (t *traffic) check(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, text := range t.failed {
-		res.problem("%s", text)
+		res.problemf("%s", text)
 	}
 	res.Refused += t.counts.refused
 	res.Unanswered += t.counts.unanswered
@@ -86,7 +86,7 @@ func (t *traffic) check(ctx context.Context) error {
 	miss := func(text, where string) {
 		if !lost[text] {
 			lost[text] = true
-			res.problem("%s is not in %s", text, where)
+			res.problemf("%s is not in %s", text, where)
 		}
 	}
 	outgoing := out.places()
@@ -103,12 +103,12 @@ func (t *traffic) check(ctx context.Context) error {
 				miss(s.text, "the log, and was accepted")
 			}
 		case s.fate == invalid && (logged || stored || received):
-			res.problem("%s was not to be taken, and was: log %t, rows %t, receiver %t", s.text, logged, stored, received)
+			res.problemf("%s was not to be taken, and was: log %t, rows %t, receiver %t", s.text, logged, stored, received)
 		}
 	}
 	for text := range inLog {
 		if !sent[text] {
-			res.problem("%s is in the log, and nobody sent it", text)
+			res.problemf("%s is in the log, and nobody sent it", text)
 		}
 		if _, ok := inRows[text]; !ok {
 			miss(text, "the rows")
@@ -120,18 +120,18 @@ func (t *traffic) check(ctx context.Context) error {
 			} else if !ok {
 				miss(text, "what the receiver got")
 			} else if status := rows.status[text]; status != "sent" {
-				res.problem("%s was told and its row says %q", text, status)
+				res.problemf("%s was told and its row says %q", text, status)
 			}
 		}
 	}
 	for _, text := range rows.all.without(all) {
-		res.problem("%s is in the rows, and not in the log", text)
+		res.problemf("%s is in the rows, and not in the log", text)
 	}
 	for _, text := range told.without(out) {
-		res.problem("%s was told, and is not in the log", text)
+		res.problemf("%s was told, and is not in the log", text)
 	}
 	for _, text := range rows.twice {
-		res.problem("%s is in the rows twice", text)
+		res.problemf("%s is in the rows twice", text)
 	}
 	res.Lost += len(lost)
 	res.Messages += len(inLog)
@@ -214,7 +214,7 @@ func (t *traffic) readLog(ctx context.Context) (all, out history, err error) {
 		if event.Type == "message.sent.v1" {
 			out.add(contact, text)
 		} else if event.Data.ExternalID != text {
-			t.fail("%s is in the log as %s", event.Data.ExternalID, text)
+			t.failf("%s is in the log as %s", event.Data.ExternalID, text)
 		}
 	}
 	return all, out, nil
@@ -295,7 +295,7 @@ func (t *traffic) checkOrder(all, rows history, calls []landed) {
 		}
 		if before, ok := last[contact]; ok && at < before {
 			res.Reordered++
-			res.problem("%s %s after %s, which follows it in the log", text, what, all[contact][before])
+			res.problemf("%s %s after %s, which follows it in the log", text, what, all[contact][before])
 		}
 		last[contact] = at
 	}
@@ -325,12 +325,12 @@ func (t *traffic) checkRepeats(calls []landed) {
 		if before, ok := first[c.text]; !ok {
 			first[c.text] = c
 		} else if before.key != c.key || before.body != c.body {
-			res.problem("%s was told again with another id or body", c.text)
+			res.problemf("%s was told again with another id or body", c.text)
 		}
 		if before, ok := took[c.text]; ok {
 			res.Duplicated++
 			if !t.inFlight(before) {
-				res.problem("%s was told again; it had begun %s and was answered %s, and nothing was broken then", c.text,
+				res.problemf("%s was told again; it had begun %s and was answered %s, and nothing was broken then", c.text,
 					before.began.Format(clockLayout), before.ended.Format(clockLayout))
 			}
 		}

@@ -39,7 +39,7 @@ func killDatabase(ctx context.Context, r *run) error {
 		}
 		return s.database.start(ctx)
 	})
-	r.result.note("%d posts were accepted within %s of the kill, at the slowest, with the database away", contacts*3, slowest.Round(10*time.Millisecond))
+	r.result.notef("%d posts were accepted within %s of the kill, at the slowest, with the database away", contacts*3, slowest.Round(10*time.Millisecond))
 	return err
 }
 
@@ -53,12 +53,12 @@ func killBroker(ctx context.Context, r *run) error {
 	var slowest time.Duration
 	err = s.underLoad(ctx, func(ctx context.Context, t *traffic) error {
 		victim := s.random.IntN(brokers)
-		if err := s.kafka.Kill(victim); err != nil {
+		if err := s.kafka.Kill(victim); err != nil { //nolint:contextcheck // it is over at once
 			return err
 		}
 		away := time.Now()
 		back := func() error {
-			if err := s.kafka.StartBroker(victim); err != nil {
+			if err := s.kafka.StartBroker(victim); err != nil { //nolint:contextcheck // it has a bound of its own
 				return err
 			}
 			return s.kafka.InSync(ctx)
@@ -73,6 +73,6 @@ func killBroker(ctx context.Context, r *run) error {
 		}
 		return back()
 	})
-	r.result.note("%d posts were accepted within %s of the kill, at the slowest, with the broker away", contacts*3, slowest.Round(10*time.Millisecond))
+	r.result.notef("%d posts were accepted within %s of the kill, at the slowest, with the broker away", contacts*3, slowest.Round(10*time.Millisecond))
 	return err
 }

@@ -23,6 +23,7 @@ func poisonFaults() []fault {
 		name: "poison", promise: "one stream is held and shown, others go on", beside: true,
 		breaks: "records of an unreadable value, of a wrong envelope, of an unknown version and of an unknown type, in four conversations",
 		logs:   []string{onEmbedded, onKafka}, rounds: 5, play: poison,
+		without: "the quarantine: nothing is listed within 10 s",
 	}}
 }
 
@@ -80,7 +81,7 @@ func poison(ctx context.Context, r *run) error {
 		s.sayf("round %d/%d: %d accepted", n+1, s.rounds, t.accepted.Load())
 		return t.check(ctx)
 	})
-	r.result.note("a record that cannot be read was in the list of both projections within %s; 2 of 4 conversations were held until the record was skipped", shown.Round(10*time.Millisecond))
+	r.result.notef("a record that cannot be read was in the list of both projections within %s; 2 of 4 conversations were held until the record was skipped", shown.Round(10*time.Millisecond))
 	return err
 }
 
@@ -96,7 +97,8 @@ func (s *stand) poisoned(ctx context.Context, t *traffic, log *kafka.Publisher) 
 			"ce_parleydialect": "respondio", "content-type": "application/json",
 		}
 		msg.SetContext(ctx)
-		if err := log.Publish(eventstore.EventsTopic(s.setting("PARLEY_TOPIC_PREFIX")), msg); err != nil {
+		//nolint:contextcheck // it is in the message
+		if err := log.Publish(eventstore.EventsTopic(s.setting("PARLEY_TOPIC_PREFIX")), msg); err != nil { //nolint:contextcheck // it has a bound of its own
 			return 0, fmt.Errorf("give %s: %w", d.name, err)
 		}
 		if d.held {
@@ -114,7 +116,7 @@ func (s *stand) poisoned(ctx context.Context, t *traffic, log *kafka.Publisher) 
 		return shown, err
 	}
 	if len(list) > held {
-		s.result.problem("%d records are held, not %d: %v", len(list), held, list)
+		s.result.problemf("%d records are held, not %d: %v", len(list), held, list)
 	}
 	if err := s.held(ctx, held); err != nil {
 		return shown, err
@@ -137,7 +139,7 @@ func (s *stand) poisoned(ctx context.Context, t *traffic, log *kafka.Publisher) 
 		return shown, err
 	}
 	if after := len(t.toldTo(0)) + len(t.toldTo(1)); after != before {
-		s.result.problem("%d replies went past a record that cannot be read", after-before)
+		s.result.problemf("%d replies went past a record that cannot be read", after-before)
 	}
 	for _, q := range list {
 		if err := s.operator(ctx, "projections", "skip", q[0], q[1]); err != nil {
@@ -207,7 +209,7 @@ func (s *stand) held(ctx context.Context, want int) error {
 		}
 	}
 	if sum != want {
-		s.result.problem("the metric tells of %d held streams, not %d", sum, want)
+		s.result.problemf("the metric tells of %d held streams, not %d", sum, want)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func receiverFaults() []fault {
 		name: "receivers", promise: "delivered in order, or a dead letter", beside: true,
 		breaks: "receivers that hang, trickle, answer 500 or 429, redirect inside, answer 2 GiB or fail in TLS, all beside a good one",
 		logs:   both, rounds: 10, play: badReceivers,
+		without: "the refusal to follow redirects: the inner server was called, and 7 replies never came to the receiver",
 	}, {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
 		breaks: "the name of a receiver comes to lead to an inner address, and back",
@@ -125,7 +126,7 @@ func badReceivers(ctx context.Context, r *run) error {
 		return nil
 	})
 	if hits := inside.hits.Load(); hits > 0 {
-		r.result.problem("%d callbacks followed a redirect", hits)
+		r.result.problemf("%d callbacks followed a redirect", hits)
 	}
 	var shown []string
 	for _, c := range receivers {
@@ -137,9 +138,9 @@ func badReceivers(ctx context.Context, r *run) error {
 		}
 	}
 	if top := most(watching.seen(), ofMemory); top > mostMemory {
-		r.result.problem("the node held %s, more than %s", mib(top), mib(mostMemory))
+		r.result.problemf("the node held %s, more than %s", mib(top), mib(mostMemory))
 	}
-	r.result.note("calls that were treated badly: %s; %d dead letters, all by redirects; resident memory of the node %s at most",
+	r.result.notef("calls that were treated badly: %s; %d dead letters, all by redirects; resident memory of the node %s at most",
 		strings.Join(shown, ", "), dead, mib(most(watching.seen(), ofMemory)))
 	return err
 }
@@ -171,7 +172,7 @@ func (t *traffic) buried(ctx context.Context) error {
 		}
 	}
 	if found != len(t.dead) {
-		t.stand.result.problem("%s: %d replies have failed, and %d are dead letters", t.prefix, len(t.dead), found)
+		t.stand.result.problemf("%s: %d replies have failed, and %d are dead letters", t.prefix, len(t.dead), found)
 	}
 	return nil
 }
@@ -193,7 +194,7 @@ func (r *Result) retries(calls []landed) {
 	}
 	slices.Sort(waits)
 	late := len(waits) - len(slices.DeleteFunc(slices.Clone(waits), func(d time.Duration) bool { return d > 1200*time.Millisecond }))
-	r.note("%d retries of 1 s came %s after the answer at the soonest, p50 %s, p99 %s, at the latest %s; %d after more than 1.2 s", len(waits),
+	r.notef("%d retries of 1 s came %s after the answer at the soonest, p50 %s, p99 %s, at the latest %s; %d after more than 1.2 s", len(waits),
 		waits[0].Round(time.Millisecond), share(waits, 50), share(waits, 99), share(waits, 100), late)
 }
 
@@ -278,15 +279,15 @@ func movesInside(ctx context.Context, r *run) error {
 			return err
 		}
 		if len(t.dead) == 0 {
-			r.result.problem("no callback noticed that the name led inside")
+			r.result.problemf("no callback noticed that the name led inside")
 		}
 		dead += len(t.dead)
 		return t.buried(ctx)
 	})
 	if hits := inside.hits.Load(); hits > 0 {
-		r.result.problem("%d callbacks came to the inner address", hits)
+		r.result.problemf("%d callbacks came to the inner address", hits)
 	}
-	r.result.note("%d callbacks were refused, %d came to the inner address", dead, inside.hits.Load())
+	r.result.notef("%d callbacks were refused, %d came to the inner address", dead, inside.hits.Load())
 	return err
 }
 
@@ -369,7 +370,7 @@ func oneOfHundred(ctx context.Context, r *run) error {
 			}
 		}
 		before, after := delays(good, calm[1:]), delays(good, hurt[1:])
-		r.result.note("reply to callback of the %d others: p50 %s, p95 %s, p99 %s undisturbed; p50 %s, p95 %s, p99 %s beside the one that hangs: %.2f times the p95", many-1,
+		r.result.notef("reply to callback of the %d others: p50 %s, p95 %s, p99 %s undisturbed; p50 %s, p95 %s, p99 %s beside the one that hangs: %.2f times the p95", many-1,
 			share(before, 50), share(before, 95), share(before, 99), share(after, 50), share(after, 95), share(after, 99),
 			float64(share(after, 95))/float64(max(1, share(before, 95))))
 		return nil

@@ -57,15 +57,15 @@ type Result struct {
 	Without string `json:"without,omitempty"`
 }
 
-// problem notes what must not be.
-func (r *Result) problem(format string, args ...any) {
+// problemf notes what must not be.
+func (r *Result) problemf(format string, args ...any) {
 	if len(r.Problems) <= maxProblems {
 		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 	}
 }
 
-// note adds a figure of the case's own.
-func (r *Result) note(format string, args ...any) {
+// notef adds a figure of the case's own.
+func (r *Result) notef(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -76,12 +76,13 @@ func (r *Result) judge() {
 }
 
 func (r *Result) line() string {
-	text := fmt.Sprintf("%s: %d rounds, accepted %d, lost %d, duplicated %d, reordered %d, refused %d, unanswered %d, %.0f s",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s: %d rounds, accepted %d, lost %d, duplicated %d, reordered %d, refused %d, unanswered %d, %.0f s",
 		r.verdict(), r.Rounds, r.Accepted, r.Lost, r.Duplicated, r.Reordered, r.Refused, r.Unanswered, r.Seconds)
 	for _, p := range r.Problems {
-		text += "\n      " + p
+		text.WriteString("\n      " + p)
 	}
-	return text
+	return text.String()
 }
 
 func (r *Result) verdict() string {
@@ -151,6 +152,7 @@ func (r *Report) keep(file string) error {
 	if err := enc.Encode(r); err != nil {
 		return fmt.Errorf("encode the result: %w", err)
 	}
+	//nolint:gosec // it is for everybody to read
 	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("keep the result: %w", err)
 	}
@@ -181,6 +183,7 @@ func (r *Report) document() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	//nolint:gosec // it is for everybody to read
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the documentation: %w", err)
 	}

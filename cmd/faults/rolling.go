@@ -56,6 +56,6 @@ func rollingRestart(ctx context.Context, r *run) error {
 		s.sayf("round %d/%d: %d accepted", n+1, s.rounds, t.accepted.Load())
 		return t.check(ctx)
 	})
-	r.result.note("a node had ended %s after it was asked to, at the slowest", slowest.Round(10*time.Millisecond))
+	r.result.notef("a node had ended %s after it was asked to, at the slowest", slowest.Round(10*time.Millisecond))
 	return err
 }

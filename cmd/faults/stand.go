@@ -183,14 +183,14 @@ func (r *run) alike(ctx context.Context, n int) (*stand, error) {
 }
 
 // alone is parley dev: everything in one process, on the embedded log in a folder.
-func (r *run) alone(ctx context.Context, env ...string) (*stand, error) {
+func (r *run) alone(ctx context.Context) (*stand, error) {
 	data := filepath.Join(r.dir, "data")
 	// The folder is there before parley makes it: the database's unprivileged user
 	// has to get into it.
 	if err := os.MkdirAll(data, 0o711); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	n, err := r.newNode(ctx, "dev", append(env, "PARLEY_ADMIN_TOKEN="+adminToken, "PARLEY_LOG_LEVEL=warn"), "dev", "--data", data)
+	n, err := r.newNode(ctx, "dev", []string{"PARLEY_ADMIN_TOKEN=" + adminToken, "PARLEY_LOG_LEVEL=warn"}, "dev", "--data", data)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type said struct {
 }
 
 // traffic is load of many contacts, each in a sequence of its own: a contact
-// writes, writes, and is replied to; now and then a webhook is one that must not
+// writes twice and is replied to; now and then a webhook is one that must not
 // be taken. A webhook is repeated until it is accepted, as integrations do. A
 // reply that was not answered is given up, because there is no telling what
 // became of it.
@@ -147,7 +147,7 @@ func (t *traffic) is(s *said, f fate) {
 	}
 }
 
-func (t *traffic) fail(format string, args ...any) {
+func (t *traffic) failf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed = append(t.failed, fmt.Sprintf(format, args...))
@@ -202,11 +202,11 @@ func (t *traffic) webhook(ctx context.Context, contact, text string) {
 			t.is(s, accepted)
 			return
 		case err == nil && status < 500 && status != http.StatusTooManyRequests:
-			t.fail("%s was answered %d: %s", text, status, raw)
+			t.failf("%s was answered %d: %s", text, status, raw)
 			t.is(s, invalid)
 			return
 		case time.Now().After(deadline):
-			t.fail("%s was not accepted for %s: %d %s %v", text, postPatience, status, raw, err)
+			t.failf("%s was not accepted for %s: %d %s %v", text, postPatience, status, raw, err)
 			return
 		}
 		t.answered(text, status, raw, err)
@@ -222,7 +222,7 @@ func (t *traffic) reply(ctx context.Context, contact, text string) {
 	case err == nil && status == http.StatusAccepted:
 		t.is(s, accepted)
 	case err == nil && status < 500:
-		t.fail("reply %s was answered %d: %s", text, status, raw)
+		t.failf("reply %s was answered %d: %s", text, status, raw)
 		t.is(s, invalid)
 	case err == nil:
 		t.is(s, refused)
@@ -243,7 +243,7 @@ func (t *traffic) misspell(ctx context.Context, contact, text string) {
 	case err != nil || status >= 500:
 		t.answered(text, status, raw, err)
 	case status < 400:
-		t.fail("%s was bad and answered %d: %s", text, status, raw)
+		t.failf("%s was bad and answered %d: %s", text, status, raw)
 	}
 }
 
