@@ -17,6 +17,7 @@ func awayFaults() []fault {
 	}, {
 		name: "log-away", promise: "a clear refusal, nothing half answered", breaks: "no broker can be reached for 20 s; nothing is restarted",
 		logs: both, rounds: 3, play: logAway, beside: true,
+		without: "the error of a failed append: the answer was 200",
 	}}
 }
 
