@@ -93,26 +93,18 @@ func powerCut(ctx context.Context, r *run) error {
 		return err
 	}
 	return s.underLoad(ctx, func(ctx context.Context, _ *traffic) error {
-		pid, err := postmaster(filepath.Join(s.data(), "postgres"))
-		if err != nil {
-			return err
-		}
 		// With the power gone nobody answers any more. A system call that is under way
 		// when the file system stops may well end without an error: the kernel takes
 		// the transaction that it gave up for one that is done.
 		if err := s.nodes[0].freeze(ctx); err != nil {
 			return err
 		}
-		if err := ignoreGone(syscall.Kill(-pid, syscall.SIGSTOP)); err != nil {
-			return fmt.Errorf("stop the database: %w", err)
-		}
+		signalAll(d.at, syscall.SIGSTOP)
 		if err := d.cut(); err != nil {
 			return err
 		}
 		s.nodes[0].kill()
-		if err := ignoreGone(syscall.Kill(-pid, syscall.SIGKILL)); err != nil {
-			return fmt.Errorf("kill the database: %w", err)
-		}
+		signalAll(d.at, syscall.SIGKILL)
 		if err := d.unmount(ctx); err != nil {
 			return err
 		}
@@ -121,6 +113,22 @@ func powerCut(ctx context.Context, r *run) error {
 		}
 		return s.nodes[0].start(ctx)
 	})
+}
+
+// signalAll tells the processes that work in a folder something: those of a Postgres
+// are each in a group of their own.
+func signalAll(folder string, sig syscall.Signal) {
+	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		return // no Linux, no power cut
+	}
+	for _, link := range links {
+		cwd, err := os.Readlink(link)
+		pid, errPid := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err == nil && errPid == nil && strings.HasPrefix(cwd, folder+"/") {
+			_ = syscall.Kill(pid, sig) // it may have ended by itself
+		}
+	}
 }
 
 // postmaster reads the process id of a Postgres.

@@ -97,7 +97,6 @@ func (s *stand) poisoned(ctx context.Context, t *traffic, log *kafka.Publisher) 
 			"ce_parleydialect": "respondio", "content-type": "application/json",
 		}
 		msg.SetContext(ctx)
-		//nolint:contextcheck // it is in the message
 		if err := log.Publish(eventstore.EventsTopic(s.setting("PARLEY_TOPIC_PREFIX")), msg); err != nil { //nolint:contextcheck // it has a bound of its own
 			return 0, fmt.Errorf("give %s: %w", d.name, err)
 		}

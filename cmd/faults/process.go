@@ -142,11 +142,11 @@ func (n *node) freeze(ctx context.Context) error {
 			return false, fmt.Errorf("look at the threads of %s: %w", n.name, errors.Join(err, os.ErrNotExist))
 		}
 		for _, file := range stats {
-			raw, err := os.ReadFile(file)
+			raw, _ := os.ReadFile(file) // the thread may have ended between the two looks
 			_, state, ok := strings.Cut(string(raw), ") ")
 			// T is stopped, D is in a system call that ends in the kernel before it stops.
-			if err != nil || !ok || (state[0] != 'T' && state[0] != 'D') {
-				return false, nil // it may have ended between the two looks
+			if !ok || (state[0] != 'T' && state[0] != 'D') {
+				return false, nil
 			}
 		}
 		return true, nil
