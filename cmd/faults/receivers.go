@@ -25,9 +25,11 @@ func receiverFaults() []fault {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
 		breaks: "the name of a receiver comes to lead to an inner address, and back",
 		logs:   []string{onEmbedded}, rounds: 3, needs: mayMount, play: movesInside,
+		without: "the look at the address when a connection is made: 162 replies went to the inner address",
 	}, {
 		name: "receiver-dead", promise: "one bad endpoint hurts nobody", beside: true,
 		breaks: "one receiver of a hundred hangs, under load", logs: both, rounds: 3, play: oneOfHundred,
+		without: "the slots of an endpoint: the p95 of the others is 10.7 times their undisturbed figure (a figure, no failure)",
 	}}
 }
 
@@ -102,14 +104,16 @@ func badReceivers(ctx context.Context, r *run) error {
 	err = s.each(ctx, func(ctx context.Context, n int) error {
 		var load []*traffic
 		for i, c := range receivers {
+			c.over.Store(false)
 			t := s.drip(channels[i], c.receiver, fmt.Sprintf("%s%02d", c.manners.name, n))
 			t.mayFail = c.manners.final
 			t.run(ctx)
 			load = append(load, t)
 		}
 		err := pause(ctx, length)
-		for _, t := range load {
+		for i, t := range load {
 			t.end()
+			receivers[i].over.Store(true) // what an endpoint that says 429 holds up takes longer than the oracle waits
 		}
 		if err != nil {
 			return err
