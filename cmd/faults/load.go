@@ -14,7 +14,7 @@ func loadFaults() []fault {
 		without: "PARLEY_MAX_WAITING=2: posts are refused below the stated limit",
 	}, {
 		name: "soak", promise: "nothing piles up", breaks: "nothing; steady load for 20 minutes (-soak)",
-		logs: []string{onEmbedded}, rounds: soakRounds, play: soak, beside: true,
+		logs: []string{onEmbedded}, rounds: soakRounds, play: soak, beside: true, slow: true,
 	}}
 }
 

@@ -24,7 +24,7 @@ func receiverFaults() []fault {
 	}, {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
 		breaks: "the name of a receiver comes to lead to an inner address, and back",
-		logs:   []string{onEmbedded}, rounds: 3, needs: mayMount, play: movesInside,
+		logs:   []string{onEmbedded}, rounds: 3, slow: true, needs: mayMount, play: movesInside,
 		without: "the look at the address when a connection is made: 162 replies went to the inner address",
 	}, {
 		name: "receiver-dead", promise: "one bad endpoint hurts nobody", beside: true,
