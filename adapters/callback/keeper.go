@@ -203,9 +203,12 @@ func (w *Worker) gone() []domain.EndpointHealth {
 }
 
 // paused tells whether an endpoint gets nothing because it was decided so, or is
-// about to be.
+// about to be. What is for one that is no more does not wait: it ends.
 func (w *Worker) paused(e *endpoint) bool {
 	if w.cfg.Endpoints == nil {
+		return false
+	}
+	if _, there := w.cfg.Channels.Channel(domain.ChannelOf(e.target)); !there {
 		return false
 	}
 	if known, ok := w.cfg.Endpoints.Endpoint(e.target); ok {

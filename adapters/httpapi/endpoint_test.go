@@ -129,3 +129,25 @@ func TestEndpoint_decided(t *testing.T) {
 	})
 	w.call(adminToken, http.MethodPost, path+"%23f1/pause", "").want(409)
 }
+
+// Ensure a subscription whose endpoint is paused is resumed by another URL, and by
+// a test call that succeeds.
+func TestEndpoint_ofSubscription(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.call(adminToken, http.MethodPost, "/v1/subscriptions", `{"name":"s","url":"https://cb.example.com/s","events":["message.received"]}`).want(201)
+	id := made.field("id")
+	path := "/v1/endpoints/" + domain.SubscriptionTarget(id)
+	for reason, call := range map[string]func() answer{
+		"callback_changed": func() answer {
+			return w.call(adminToken, http.MethodPatch, "/v1/subscriptions/"+id, `{"url":"https://cb.example.com/t"}`)
+		},
+		"test_passed": func() answer { return w.call(adminToken, http.MethodPost, "/v1/subscriptions/"+id+"/test", "") },
+	} {
+		w.call(adminToken, http.MethodPost, path+"/pause", "").want(200)
+		call().want(200)
+		if a := w.call(readerToken, http.MethodGet, path, "").want(200); a.field("state") != "healthy" || a.field("reason") != reason {
+			t.Errorf("want %s: %s", reason, a.body)
+		}
+	}
+}

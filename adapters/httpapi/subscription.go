@@ -209,7 +209,8 @@ func (p *platform) changeSubscription(ctx context.Context, c caller, in *struct 
 	Body subscriptionChangeInput
 },
 ) (*shownOutput[subscriptionView], error) {
-	if _, err := p.subscriptionOf(c, in.ID); err != nil {
+	before, err := p.subscriptionOf(c, in.ID)
+	if err != nil {
 		return nil, err
 	}
 	b := in.Body
@@ -239,6 +240,9 @@ func (p *platform) changeSubscription(ctx context.Context, c caller, in *struct 
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.URL != before.URL {
+		p.forgive(ctx, c, domain.SubscriptionTarget(s.ID), domain.EndpointMoved)
 	}
 	if err := p.effective(ctx, s); err != nil {
 		return nil, err
@@ -284,5 +288,9 @@ func (p *platform) testSubscription(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return p.test(ctx, s.Endpoint())
+	tested, err := p.test(ctx, s.Endpoint())
+	if err == nil && tested.Body.Delivered {
+		p.forgive(ctx, c, domain.SubscriptionTarget(s.ID), domain.EndpointTested)
+	}
+	return tested, err
 }
