@@ -14,6 +14,7 @@ func awayFaults() []fault {
 	return []fault{{
 		name: "database-away", promise: "ingest needs only the log", breaks: "Postgres is away for a minute, by kill -9, and messages keep coming in",
 		logs: both, rounds: 2, play: databaseAway, beside: true, slow: true,
+		without: "ingest that looks at the database: none is accepted",
 	}, {
 		name: "log-away", promise: "a clear refusal, nothing half answered", breaks: "no broker can be reached for 20 s; nothing is restarted",
 		logs: both, rounds: 3, play: logAway, beside: true,
