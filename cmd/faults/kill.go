@@ -13,16 +13,17 @@ func killFaults() []fault {
 	list := []fault{{
 		name: "kill-all-in-one", promise: "accepted means kept", breaks: "kill -9 of parley dev, log and all, and a start on the same folder",
 		logs: []string{onEmbedded}, rounds: 50, short: 2, play: killAllInOne,
+		without: "an answer before the log's: 5 of 254 accepted posts were lost in 2 rounds",
 	}}
-	for _, role := range []struct{ name, promise string }{
-		{roleAPI, "accepted means kept"},
-		{roleProjector, "the rows are the log's"},
-		{roleDelivery, "only in-flight twice, in order"},
-		{roleTimers, "the end of one role disturbs no other"},
+	for _, role := range []struct{ name, promise, without string }{
+		{roleAPI, "accepted means kept", "an answer before the log's: 7 of 811 accepted posts were lost in 3 rounds"},
+		{roleProjector, "the rows are the log's", "a checkpoint that moves before its rows: 56 of 87 messages were missing in 1 round"},
+		{roleDelivery, "only in-flight twice, in order", "a checkpoint that moves before its rows: 43 replies were never told in 1 round"},
+		{roleTimers, "the end of one role disturbs no other", ""},
 	} {
 		list = append(list, fault{
 			name: "kill-" + role.name, promise: role.promise, breaks: "kill -9 of the node with role " + role.name,
-			logs: both, rounds: 50, play: killRole(role.name),
+			logs: both, rounds: 50, play: killRole(role.name), without: role.without,
 			beside: role.name == roleProjector || role.name == roleDelivery, // its group has to notice
 		})
 	}
