@@ -15,8 +15,10 @@ const (
 	recoverIn = 20
 	// forgottenAt is how many times that rate is reached before there is no limit any more.
 	forgottenAt = 2
-	// slowest is the lowest rate, in calls a second.
-	slowest = 0.1
+	// slowest is the lowest rate, in calls a second: an endpoint that wants less says so
+	// by Retry-After. Lower ones were tried: a storm now and then kept a rate down that
+	// the endpoint could have borne many times over.
+	slowest = 1
 	// longestHold is how long the Retry-After of one call's 429 holds the others back;
 	// that call itself waits for as long as it was told. An endpoint that means one
 	// contact may say a day.

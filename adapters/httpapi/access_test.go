@@ -32,7 +32,15 @@ func routesOf(w *world) []route {
 	apiToken := w.call(adminToken, "POST", "/v1/api-tokens", `{"name":"app"}`).want(201).field("id")
 	w.call(adminToken, "POST", "/v1/accounts", `{"name":"acme"}`).want(201)
 	redrive := w.call(adminToken, "POST", "/v1/redrives", "").want(202).field("id")
+	subscription := w.call(adminToken, "POST", "/v1/subscriptions", `{"url":"https://desk.example.com"}`).want(201).field("id")
 	routes := []route{
+		{"GET", "/v1/subscriptions", "", domain.RoleReader, false, false},
+		{"POST", "/v1/subscriptions", `{"url":"https://desk.example.com"}`, domain.RoleAdmin, false, false},
+		{"GET", "/v1/subscriptions/" + subscription, "", domain.RoleReader, true, false},
+		{"PATCH", "/v1/subscriptions/" + subscription, `{"name":"b"}`, domain.RoleAdmin, true, false},
+		{"POST", "/v1/subscriptions/" + subscription + "/rotate", "", domain.RoleAdmin, true, false},
+		{"POST", "/v1/subscriptions/" + subscription + "/test", "", domain.RoleAdmin, true, false},
+		{"DELETE", "/v1/subscriptions/" + subscription, "", domain.RoleAdmin, true, false},
 		{"POST", "/v1/conversations/" + waiting + "/marks", `{"variables":{"a":"b"}}`, domain.RoleAgent, true, false},
 		{"POST", "/v1/conversations/close", `{"channel_id":"` + kit + `"}`, domain.RoleAdmin, false, false},
 		{"GET", "/v1/account", "", domain.RoleReader, false, false},

@@ -164,7 +164,8 @@ func (d openAPIDoc) view() docsView {
 	}
 	groups := map[string]*docsGroup{}
 	order := []string{
-		tagChannels, tagConversations, tagMessages, tagContacts, tagDeliveries, tagFiles, tagEvents,
+		tagChannels, tagConversations, tagMessages, tagContacts, tagDeliveries, tagEndpoints,
+		tagSubscriptions, tagFiles, tagEvents,
 		tagQueues, tagFunctions, tagAgents, tagSkills, tagTags, tagTopicSets, tagAPITokens, tagTokens, tagAccounts, tagKeys,
 	}
 	for _, path := range sortedKeys(d.Paths) {
