@@ -185,7 +185,7 @@ func readable(raw []byte) bool {
 			return false
 		}
 	}
-	return len(head) < 32<<10 && request.Header.Get("Expect") != "200-ok" && !strings.ContainsAny(request.Host, " [\xff")
+	return len(head) < 32<<10 && request.Header.Get("Expect") != "200-ok" && !strings.ContainsAny(request.Host, " [") && strings.IndexByte(request.Host, 0xff) < 0
 }
 
 // wellTold tells whether a refusal has the shape of one of the doors.

@@ -163,7 +163,7 @@ func TestBackPressure(t *testing.T) {
 	release := make(chan struct{})
 	set := settings{
 		Addr: "127.0.0.1:0", AdminToken: testToken, CallbackTimeout: time.Second, Roles: []string{roleAPI}, TopicPrefix: "parley",
-		DatabaseURL: pgtest.URL(t), KafkaBrokers: log.Brokers(), Partitions: 1, MaxWaiting: 2,
+		DatabaseURL: pgtest.URL(t), KafkaBrokers: log.Brokers(), Partitions: 1, MaxWaiting: 2, RedriveRate: 1,
 	}
 	if err := set.fillSecrets(t.TempDir()); err != nil {
 		t.Fatal(err)
