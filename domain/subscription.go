@@ -32,8 +32,10 @@ const (
 	MostSubscribed = 50
 	// MostFormerSecrets bounds the secrets that sign beside the newest.
 	MostFormerSecrets = 3
-	// Lengths of what a signing secret holds, in bytes, as Standard Webhooks has them.
+	// MinSigningSecret is the least that a signing secret holds, in bytes, as Standard
+	// Webhooks has it.
 	MinSigningSecret = 24
+	// MaxSigningSecret is the most.
 	MaxSigningSecret = 64
 )
 

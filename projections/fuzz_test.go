@@ -22,7 +22,7 @@ func FuzzCursor(f *testing.F) {
 		f.Add(base64.RawURLEncoding.EncodeToString([]byte(text)))
 	}
 	f.Add("=")
-	f.Add("AA\nAA")
+	f.Add("AA\nBB")
 	f.Fuzz(func(t *testing.T, cursor string) {
 		got, err := readPlace(contactList, cursor)
 		if err != nil {

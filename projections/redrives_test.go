@@ -1,7 +1,6 @@
 package projections_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -18,7 +17,7 @@ func TestRedrives_claims(t *testing.T) {
 	t.Parallel()
 	pool := database(t)
 	p, r := projections.NewDeliveries(pool), projections.NewRedrives(pool)
-	ctx, now := context.Background(), domain.Stamp(time.Now())
+	ctx, now := t.Context(), domain.Stamp(time.Now())
 	ch := domain.Channel{ID: "c1", Account: "default", Dialect: domain.DialectRespondIO}
 	var log []domain.Recorded
 	add := func(e domain.Event) {

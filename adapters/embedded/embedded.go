@@ -67,7 +67,7 @@ func Start(ctx context.Context, cfg Config) (*Log, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Listen == nil {
-		cfg.Listen = net.Listen //nolint:noctx // as the broker does by itself
+		cfg.Listen = net.Listen
 	}
 	if cfg.SegmentBytes <= 0 {
 		cfg.SegmentBytes = 100 << 20

@@ -66,8 +66,9 @@ func TestRequest(t *testing.T) {
 		t.Errorf("%v\n%v: %v", first, again, err)
 	}
 	var got struct {
-		Type, Timestamp string
-		Data            map[string]any
+		Type      string         `json:"type"`
+		Timestamp string         `json:"timestamp"`
+		Data      map[string]any `json:"data"`
 	}
 	if err := json.Unmarshal(first.Body, &got); err != nil {
 		t.Fatal(err)

@@ -23,10 +23,10 @@ func (Outbound) Outcome(_ domain.Delivery, a domain.Answer, now time.Time) domai
 	o := domain.Outcome{HTTPStatus: a.Status, Response: a.Body, Verdict: domain.Refused, Reason: domain.ReasonRejected}
 	if a.Fault != "" {
 		o.Verdict, o.Reason, o.Detail = domain.Retry, a.Fault, a.Detail
-		switch a.Fault {
-		case domain.ReasonTimeout:
+		if a.Fault == domain.ReasonTimeout {
 			o.RetryAfter, o.Firm = timeoutWait, true
-		case domain.ReasonAddressRefused:
+		}
+		if a.Fault == domain.ReasonAddressRefused {
 			o.Verdict = domain.Refused // no repetition changes it
 		}
 		return o

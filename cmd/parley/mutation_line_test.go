@@ -72,7 +72,7 @@ func (l *line) send(rng *rand.Rand, m *mutant) {
 		}
 		wrote <- err
 	}()
-	response, body, err := l.read(m)
+	response, body, err := l.read(m) //nolint:bodyclose // read whole, and the connection is closed by us
 	took := time.Since(began)
 	if err != nil || !whole || response.Close {
 		l.close()

@@ -160,7 +160,7 @@ func (w *mutationWorld) platformRequest(rng *rand.Rand, doc *schemaDoc, method, 
 	spoils := method == http.MethodDelete || method == http.MethodPatch || strings.HasSuffix(path, "/rotate")
 	var segments []string
 	kind := ""
-	for _, segment := range strings.Split(path, "/") {
+	for segment := range strings.SplitSeq(path, "/") {
 		switch segment {
 		case "{id}":
 			segment = w.id(rng, kind, spoils)
@@ -276,7 +276,7 @@ func (w *mutationWorld) object(rng *rand.Rand, doc *schemaDoc, path string, s *s
 	creates := path == "/v1/channels"
 	for _, name := range sorted(s.Properties) {
 		required := slices.Contains(s.Required, name)
-		if !required && rng.IntN(3) > 0 && !(creates && (name == "callback_url" || name == "redirect" || name == "id_type")) {
+		if !required && rng.IntN(3) > 0 && (!creates || !slices.Contains([]string{"callback_url", "redirect", "id_type"}, name)) {
 			continue
 		}
 		var v any

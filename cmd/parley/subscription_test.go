@@ -77,8 +77,8 @@ func newHooks(t testing.TB) *hooks {
 	r := &hooks{answer: func(int, hook) int { return http.StatusNoContent }}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		raw, err := io.ReadAll(req.Body)
-		at, timeErr := strconv.ParseInt(req.Header.Get("webhook-timestamp"), 10, 64)
-		h := hook{ID: req.Header.Get("webhook-id"), Time: at, Raw: raw, Signatures: strings.Fields(req.Header.Get("webhook-signature"))}
+		at, timeErr := strconv.ParseInt(req.Header.Get("Webhook-Timestamp"), 10, 64)
+		h := hook{ID: req.Header.Get("Webhook-Id"), Time: at, Raw: raw, Signatures: strings.Fields(req.Header.Get("Webhook-Signature"))}
 		jsonErr := json.Unmarshal(raw, &h.Body)
 		if err != nil || timeErr != nil || jsonErr != nil || req.Method != http.MethodPost || req.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("call %s %v: %v %v %v", req.Method, req.Header, err, timeErr, jsonErr)
@@ -111,9 +111,9 @@ func (r *hooks) gets(t testing.TB, n int) []hook {
 }
 
 type subscriptionAnswer struct {
-	ID     string `json:"id"`
-	Secret string `json:"secret"`
-	Events []string
+	ID     string   `json:"id"`
+	Secret string   `json:"secret"`
+	Events []string `json:"events"`
 }
 
 func (p *parley) subscribe(token, body string) subscriptionAnswer {
@@ -286,7 +286,7 @@ func same(t testing.TB, before, after map[string]map[string]any) {
 func asInTheLog(t testing.TB, p *parley, calls []hook) {
 	t.Helper()
 	lines := map[string]map[string]any{}
-	for _, text := range bytes.Split(bytes.TrimSpace(p.expect(http.StatusOK, http.MethodGet, "/v1/events", p.Token, "")), []byte("\n")) {
+	for text := range bytes.SplitSeq(bytes.TrimSpace(p.expect(http.StatusOK, http.MethodGet, "/v1/events", p.Token, "")), []byte("\n")) {
 		var line map[string]any
 		if err := json.Unmarshal(text, &line); err != nil {
 			t.Fatal(err)
