@@ -13,4 +13,4 @@ Repeating writes safely: send an Idempotency-Key with a POST. The first answer t
 
 Reading your own writes: every answer to something that was appended to the log carries Parley-Position: <partition>:<offset>. A read that sends this header waits up to 5 s until it sees that position, and answers 503 otherwise. A read without it waits up to 250 ms for what the log held when it came, and then answers with what there is, marked Parley-Stale: true.
 
-Redrives of many dead letters at once are not part of this version; redrive or drop them one by one.`
+Dead letters are redriven or dropped one by one, or many of them as a job under /v1/redrives.`
