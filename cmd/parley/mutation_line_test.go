@@ -63,11 +63,12 @@ func (l *line) send(rng *rand.Rand, m *mutant) {
 	raw, whole := m.wire()
 	m.cutOff = !whole
 	began := time.Now()
-	_ = l.conn.SetDeadline(began.Add(answerTimeout))
+	conn := l.conn // it may be closed, and forgotten, before all is written
+	_ = conn.SetDeadline(began.Add(answerTimeout))
 	wrote := make(chan error, 1)
 	go func() {
-		_, err := l.conn.Write(raw)
-		if tcp, ok := l.conn.(*net.TCPConn); ok && !whole {
+		_, err := conn.Write(raw)
+		if tcp, ok := conn.(*net.TCPConn); ok && !whole {
 			err = errors.Join(err, tcp.CloseWrite()) // nothing more will come
 		}
 		wrote <- err
