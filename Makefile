@@ -68,7 +68,7 @@ fuzz: ## every fuzz target for FUZZTIME, one after another; FUZZ=Decode chooses 
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' .ci/fuzz
 
 test-mutations: postgres ## MUTATIONS spoilt requests to every endpoint of a running Parley; SEED repeats a run
-	PARLEY_TEST_MUTATIONS=$(MUTATIONS) PARLEY_TEST_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -v -run '^TestMutations$$' ./cmd/parley
+	PARLEY_TEST_MUTATIONS=$(MUTATIONS) PARLEY_TEST_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -v -tags mutations -run '^TestMutations$$' ./cmd/parley
 
 bench: postgres ## measure ingest, projection, delivery and the whole ring, each beside its ceiling
 	$(GO) run ./cmd/bench $(ARGS)

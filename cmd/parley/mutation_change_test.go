@@ -1,3 +1,5 @@
+//go:build mutations
+
 package main
 
 import (
