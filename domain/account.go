@@ -13,6 +13,7 @@ const DefaultAccount = "default"
 type Account struct {
 	Name      string // Kit's account name: the domain of a login
 	Title     string // for people
+	Number    int64  // channelx: account_id on the wire; 0 = WireNumber gives one
 	Disabled  bool   // none of its tokens is good for anything
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -65,5 +66,19 @@ type Token struct {
 	Name      string
 	Role      Role
 	Hash      [32]byte
+	Agent     int64 // acts as this agent where the dialect shows who acts; 0 = as itself
 	CreatedAt time.Time
+}
+
+// WireNumber is the number by which dialects with tickets know the account: its
+// own, 1 for the default account, and otherwise one that follows from the name.
+func (a Account) WireNumber() int64 {
+	switch {
+	case a.Number > 0:
+		return a.Number
+	case a.Name == DefaultAccount:
+		return 1
+	default:
+		return stableNumber("account", a.Name)
+	}
 }

@@ -15,14 +15,19 @@ const (
 	DialectRespondIO   Dialect = "respondio"
 	DialectISMessenger Dialect = "ismessenger" // the same wire as respondio under another name
 	DialectVoximplant  Dialect = "voximplant"  // the custom channel of Voximplant Kit
+	DialectChannelX    Dialect = "channelx"    // the API channel of ChannelX, and of Chatwoot
 )
 
 // Dialects lists the closed set.
-var Dialects = []Dialect{DialectRespondIO, DialectISMessenger, DialectVoximplant}
+var Dialects = []Dialect{DialectRespondIO, DialectISMessenger, DialectVoximplant, DialectChannelX}
 
 // HasEpisodes tells whether conversations of the dialect are looked after here:
 // with queues, functions and agents, timers, and a callback that tells of a close.
 func (d Dialect) HasEpisodes() bool { return d == DialectVoximplant }
+
+// HasTickets tells whether conversations of the dialect are numbered in the
+// account, several to a person, and people known across its channels.
+func (d Dialect) HasTickets() bool { return d == DialectChannelX }
 
 // ReplacesProfiles tells whether what a contact's message says of them replaces
 // what was known (voximplant-kit.md 4.5), and does not only complete it.
@@ -42,8 +47,10 @@ const (
 type Credentials struct {
 	// APIToken is the bearer token of both directions (respond-io.md 2), or the value
 	// of the account's API token that the channel has picked (voximplant-kit.md 2.2).
-	APIToken string
-	Salt     string // security salt (voximplant-kit.md 2.2)
+	APIToken  string
+	Salt      string // security salt (voximplant-kit.md 2.2)
+	HMACToken string // proves who a contact is (channelx.md 5.2)
+	Secret    string // signs the callbacks (channelx.md 6.1)
 }
 
 // Channel is one configured custom channel.
@@ -59,6 +66,7 @@ type Channel struct {
 	Credentials   Credentials
 	APITokenID    string // the picked API token, where the dialect has them
 	Desk          Desk   // where the dialect has episodes
+	Inbox         Inbox  // where the dialect has tickets
 	Disabled      bool   // lets nobody in and is not called; its open episodes are closed
 	SkipTLSVerify bool   // take any certificate of the callback
 	CreatedAt     time.Time
@@ -83,7 +91,7 @@ const MaxRatePerSecond = 100_000
 func (c Channel) Validate() error {
 	switch {
 	case !slices.Contains(Dialects, c.Dialect):
-		return Invalid("dialect", "must be one of respondio, ismessenger, voximplant")
+		return Invalid("dialect", "must be one of respondio, ismessenger, voximplant, channelx")
 	case c.Name == "":
 		return Invalid("name", "is required")
 	case utf8.RuneCountInString(c.Name) > MaxChannelName:
@@ -91,13 +99,22 @@ func (c Channel) Validate() error {
 	case c.RatePerSecond < 0 || c.RatePerSecond > MaxRatePerSecond:
 		return Invalid("rate_per_second", "must be from 0 (no limit) to %d", MaxRatePerSecond)
 	}
-	if err := ValidateURL("callback_url", c.CallbackURL, MaxCallbackURL); err != nil {
+	if err := c.validateCallback(); err != nil {
 		return err
 	}
 	if err := c.validateDialect(); err != nil {
 		return err
 	}
 	return c.Delivery.Validate()
+}
+
+// validateCallback checks the URL: where the dialect has tickets it is free text
+// of whoever sets the inbox up, and may be missing (channelx.md 2.7).
+func (c Channel) validateCallback() error {
+	if c.Dialect.HasTickets() {
+		return length("callback_url", c.CallbackURL, 0, MaxWebhookURL)
+	}
+	return ValidateURL("callback_url", c.CallbackURL, MaxCallbackURL)
 }
 
 // validateDialect checks what only some dialects have.
@@ -110,6 +127,9 @@ func (c Channel) validateDialect() error {
 			return Invalid("security_salt", "is required")
 		}
 		return c.Desk.Validate()
+	}
+	if c.Dialect.HasTickets() {
+		return c.validateInbox()
 	}
 	if c.IDType != IDTypePhone && c.IDType != IDTypeCustom {
 		return Invalid("id_type", "must be phone or custom")

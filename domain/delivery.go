@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -86,10 +87,11 @@ const (
 	DeliverFunction DeliveryKind = "function" // to a function of the account: the contact has written
 
 	DeliverSubscription DeliveryKind = "subscription" // to a subscription of the account: an event
+	DeliverNotice       DeliveryKind = "notice"       // to the channel's callback or a webhook of the account, where the dialect has tickets
 )
 
 // DeliveryKinds is the closed set.
-var DeliveryKinds = []DeliveryKind{DeliverMessage, DeliverClose, DeliverFunction, DeliverSubscription}
+var DeliveryKinds = []DeliveryKind{DeliverMessage, DeliverClose, DeliverFunction, DeliverSubscription, DeliverNotice}
 
 // Subject is what a delivery is about besides its content. Which fields are set
 // depends on the kind.
@@ -102,6 +104,8 @@ type Subject struct {
 
 	Subscription string `json:"subscription,omitempty"` // who is told
 	Told         *Told  `json:"told,omitempty"`         // the event, for a subscription
+
+	Notice *Notice `json:"notice,omitempty"` // what is told, for a notice
 }
 
 // Delivery is one outbound event on its way to its channel's callback or to a
@@ -140,9 +144,18 @@ func (d Delivery) Target() string {
 		return FunctionTarget(d.Channel, d.Subject.Function)
 	case DeliverSubscription:
 		return SubscriptionTarget(d.Subject.Subscription)
+	case DeliverNotice:
+		return cmp.Or(d.noticeTarget(), d.Channel)
 	default:
 		return d.Channel
 	}
+}
+
+func (d Delivery) noticeTarget() string {
+	if d.Subject.Notice == nil {
+		return ""
+	}
+	return d.Subject.Notice.Target
 }
 
 // FunctionTarget names a function as the endpoint of a channel.
@@ -164,7 +177,7 @@ func (d Delivery) Lane() string { return LaneAt(d.Target(), d.Channel, d.Contact
 // the target and a slash. Channels that one subscription hears of have lanes of
 // their own, whatever they call their contacts.
 func LaneAt(target, channel, ref string) string {
-	if _, ok := SubscriptionOf(target); ok {
+	if hearsMany(target) {
 		return StreamOf(target, StreamOf(channel, ref))
 	}
 	return StreamOf(target, ref)
@@ -173,10 +186,16 @@ func LaneAt(target, channel, ref string) string {
 // RefOfLane gives the contact reference that a lane was named with.
 func RefOfLane(lane string) string {
 	target, ref, _ := SplitStream(lane)
-	if _, ok := SubscriptionOf(target); ok {
+	if hearsMany(target) {
 		_, ref, _ = SplitStream(ref)
 	}
 	return ref
+}
+
+// hearsMany tells whether a target is told of more than one channel.
+func hearsMany(target string) bool {
+	_, subscribed := SubscriptionOf(target)
+	return subscribed || strings.HasPrefix(target, webhookTarget)
 }
 
 // TargetOf gives the target of the delivery that an event is about.
@@ -210,6 +229,9 @@ func DeliveryOf(r Recorded, episode *Episode, took bool) (d Delivery, ok bool) {
 	}
 	switch e := r.Data.(type) {
 	case MessageSent:
+		if r.Dialect.HasTickets() {
+			return Delivery{}, false // NoticesOf
+		}
 		d.Kind, d.MessageID, d.Conversation, d.Content, d.Subject.Sender = DeliverMessage, e.MessageID, e.ConversationID, e.Content, e.Sender
 		return d, true
 	case ConversationClosed:
@@ -323,8 +345,8 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 
 // target is what events say of the target: nothing when it is the channel.
 func (d Delivery) target() string {
-	if d.Kind == DeliverFunction || d.Kind == DeliverSubscription {
-		return d.Target()
+	if target := d.Target(); target != d.Channel {
+		return target
 	}
 	return ""
 }

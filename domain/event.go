@@ -47,6 +47,7 @@ type MessageReceived struct {
 	Content        Content   `json:"content"`
 	Profile        *Profile  `json:"profile,omitempty"` // completes what is known of the contact; replaces it where the dialect says so
 	Terms          *Terms    `json:"terms,omitempty"`   // in dialects that have episodes
+	Posted         *Posted   `json:"posted,omitempty"`  // in dialects that have tickets
 }
 
 // MessageEchoed tells that the business wrote outside Parley.
@@ -71,6 +72,7 @@ type MessageSent struct {
 	Profile        *Profile  `json:"profile,omitempty"`
 	Sender         *Sender   `json:"sender,omitempty"` // who speaks, in dialects that tell
 	Terms          *Terms    `json:"terms,omitempty"`  // in dialects that have episodes
+	Posted         *Posted   `json:"posted,omitempty"` // in dialects that have tickets
 }
 
 // ReceiptRecorded tells what the integration says became of an outgoing message.

@@ -20,6 +20,18 @@ var storedTypes = map[string]func([]byte) (Data, error){
 	"conversation.assigned.v1": read[ConversationAssigned],
 	"conversation.marked.v1":   read[ConversationMarked],
 	"delivery.attempted.v1":    read[DeliveryAttempted],
+	"message.noted.v1":         read[MessageNoted],
+	"message.changed.v1":       read[MessageChanged],
+	"message.failed.v1":        read[MessageFailed],
+	"conversation.opened.v1":   read[ConversationOpened],
+	"conversation.turned.v1":   read[ConversationTurned],
+	"conversation.changed.v1":  read[ConversationChanged],
+	"typing.noticed.v1":        read[TypingNoticed],
+	"contact.registered.v1":    read[ContactRegistered],
+	"contact.changed.v1":       read[ContactChanged],
+	"contact.linked.v1":        read[ContactLinked],
+	"contact.merged.v1":        read[ContactMerged],
+	"contact.removed.v1":       read[ContactRemoved],
 	"delivery.redriven.v1":     read[DeliveryRedriven],
 	"delivery.dropped.v1":      read[DeliveryDropped],
 	"endpoint.warned.v1":       read[EndpointWarning],
@@ -79,6 +91,30 @@ func (e Event) Type() string {
 		return "endpoint.paused.v1"
 	case EndpointResumed:
 		return "endpoint.resumed.v1"
+	case MessageNoted:
+		return "message.noted.v1"
+	case MessageChanged:
+		return "message.changed.v1"
+	case MessageFailed:
+		return "message.failed.v1"
+	case ConversationOpened:
+		return "conversation.opened.v1"
+	case ConversationTurned:
+		return "conversation.turned.v1"
+	case ConversationChanged:
+		return "conversation.changed.v1"
+	case TypingNoticed:
+		return "typing.noticed.v1"
+	case ContactRegistered:
+		return "contact.registered.v1"
+	case ContactChanged:
+		return "contact.changed.v1"
+	case ContactLinked:
+		return "contact.linked.v1"
+	case ContactMerged:
+		return "contact.merged.v1"
+	case ContactRemoved:
+		return "contact.removed.v1"
 	case Unknown:
 		return d.Type
 	default:

@@ -13,6 +13,7 @@ import (
 type accountRecord struct {
 	Name      string    `json:"name"`
 	Title     string    `json:"title,omitempty"`
+	Number    int64     `json:"number,omitempty"`
 	Disabled  bool      `json:"disabled,omitempty"`
 	CreatedAt time.Time `json:"created_at,omitzero"` // none for the default account, which nobody created
 	UpdatedAt time.Time `json:"updated_at"`

@@ -21,6 +21,7 @@ const (
 	headerSubject     = "ce_subject"
 	headerTime        = "ce_time"
 	headerDialect     = "ce_parleydialect" // extension: the channel's dialect
+	headerPartition   = "ce_partitionkey"  // extension of CloudEvents: what the record is keyed by, where that is not its subject
 	headerContentType = "content-type"
 	headerTrace       = "traceparent" // extension: the request that the event came with; it has no prefix, as tracers expect
 
@@ -29,9 +30,18 @@ const (
 	contentType = "application/json"
 )
 
-// Key is the record key of a message: its subject, which is the stream of an
-// event and the name of a channel record.
+// Key is the subject of a message: the stream of an event, and the name of a
+// channel record.
 func Key(msg *message.Message) string { return msg.Metadata.Get(headerSubject) }
+
+// PartitionKey is the record key of a message, which says in which partition it
+// goes: the subject unless the event says otherwise (domain.Event.PartitionKey).
+func PartitionKey(msg *message.Message) string {
+	if key := msg.Metadata.Get(headerPartition); key != "" {
+		return key
+	}
+	return Key(msg)
+}
 
 // Encode makes the log's form of an event.
 func Encode(e domain.Event) (*message.Message, error) {
@@ -46,6 +56,9 @@ func Encode(e domain.Event) (*message.Message, error) {
 	msg := message.NewMessage(e.ID.String(), value)
 	stamp(msg, stored, sourceOf(e.Account, e.Channel), e.Stream(), e.Time)
 	msg.Metadata[headerDialect] = string(e.Dialect)
+	if key := e.PartitionKey(); key != e.Stream() {
+		msg.Metadata[headerPartition] = key
+	}
 	return msg, nil
 }
 

@@ -44,7 +44,7 @@ func openLog(ctx context.Context, cfg nodeConfig, reg prometheus.Registerer) (*k
 		return nil, nil, fmt.Errorf("make topic %s on %v: %w", eventstore.ChannelsTopic(cfg.TopicPrefix), cfg.KafkaBrokers, err)
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
-		Brokers: cfg.KafkaBrokers, Key: eventstore.Key, Sync: cfg.sync, Registerer: reg, Logger: cfg.logger,
+		Brokers: cfg.KafkaBrokers, Key: eventstore.PartitionKey, Sync: cfg.sync, Registerer: reg, Logger: cfg.logger,
 		MaxBatchBytes: 2 << 20, MaxWaiting: cfg.MaxWaiting,
 	})
 	if err != nil {
