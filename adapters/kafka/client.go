@@ -19,6 +19,10 @@ const metadataTTL = time.Second
 // shorter than a call of Publish may take.
 const topicPatience = 4 * time.Second
 
+// madePatience is how long brokers may take to tell of a topic that has just been
+// made: a cluster under load may need a while.
+const madePatience = 30 * time.Second
+
 // newClient returns a client with connections of its own.
 func newClient(brokers []string, timeout time.Duration) *kafka.Client {
 	return &kafka.Client{
@@ -42,7 +46,12 @@ func closeClient(c *kafka.Client) {
 // partitionCount asks the log how many partitions a topic has. An unknown topic is
 // asked for again for topicPatience; then it is ErrNoTopic.
 func partitionCount(ctx context.Context, client *kafka.Client, topic string) (int, error) {
-	patience := time.Now().Add(topicPatience)
+	return partitionCountWithin(ctx, client, topic, topicPatience)
+}
+
+// partitionCountWithin is partitionCount with another patience.
+func partitionCountWithin(ctx context.Context, client *kafka.Client, topic string, within time.Duration) (int, error) {
+	patience := time.Now().Add(within)
 	for {
 		n, err := partitionCountOnce(ctx, client, topic)
 		if err == nil {

@@ -57,7 +57,8 @@ func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replicat
 	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	if _, err := partitionCount(ctx, l.client, name); err != nil {
+	// It is there: a broker that does not know yet is behind, not right.
+	if _, err := partitionCountWithin(ctx, l.client, name, madePatience); err != nil {
 		return fmt.Errorf("find topic %s after it was created: %w", name, err)
 	}
 	return nil
