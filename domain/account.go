@@ -26,8 +26,14 @@ func (a Account) Validate() error {
 	if !accountName.MatchString(a.Name) {
 		return Invalid("name", "must be 1 to 63 small letters, digits and hyphens, with no hyphen at either end")
 	}
+	if a.Number < 0 || a.Number > MaxAccountNumber {
+		return Invalid("number", "must be from 1 to %d, or 0 for one that follows from the name", MaxAccountNumber)
+	}
 	return length("title", a.Title, 0, MaxNumberedName)
 }
+
+// MaxAccountNumber bounds the numbers of accounts: clients keep them in 32 bits.
+const MaxAccountNumber = 1<<31 - 1
 
 // Role says what a platform token may do in its account.
 type Role string

@@ -25,6 +25,7 @@ func newAccounts(r *Registry) *shelf[plain, domain.Account] {
 		key:     func(a domain.Account) plain { return plain(a.Name) },
 		group:   func(domain.Account) string { return "" },
 		account: func(a domain.Account) string { return a.Name },
+		turned:  r.indexAccount,
 	}
 	s.encode, s.decode = stored(
 		func(a domain.Account) (accountRecord, error) { return accountRecord(a), nil },
@@ -54,7 +55,33 @@ func (r *Registry) Accounts() []domain.Account {
 	return list
 }
 
-// CreateAccount makes an account known; CodeConflict when its name is taken.
+// indexAccount keeps the way from the number of an account. r.mu is held.
+func (r *Registry) indexAccount(old, now *domain.Account) {
+	if old != nil && r.byNumber[old.WireNumber()] == old {
+		delete(r.byNumber, old.WireNumber())
+	}
+	if now != nil {
+		r.byNumber[now.WireNumber()] = now
+	}
+}
+
+// AccountByNumber finds an account by domain.Account.WireNumber. The default
+// account is there without a record, too.
+func (r *Registry) AccountByNumber(number int64) (domain.Account, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if a := r.byNumber[number]; a != nil {
+		return *a, true
+	}
+	unwritten := domain.Account{Name: domain.DefaultAccount}
+	if r.accounts.known[plain(unwritten.Name)] == nil && unwritten.WireNumber() == number {
+		return unwritten, true
+	}
+	return domain.Account{}, false
+}
+
+// CreateAccount makes an account known; CodeConflict when its name or number is
+// taken.
 func (r *Registry) CreateAccount(ctx context.Context, a domain.Account) (domain.Account, error) {
 	if err := r.begin(ctx); err != nil {
 		return domain.Account{}, err
@@ -68,8 +95,8 @@ func (r *Registry) CreateAccount(ctx context.Context, a domain.Account) (domain.
 	return r.putAccount(ctx, a)
 }
 
-// ChangeAccount changes an account; CodeNotFound when there is none. The default
-// account cannot be disabled: CodeConflict.
+// ChangeAccount changes an account; CodeNotFound when there is none, CodeConflict
+// when its number is taken. The default account cannot be disabled: CodeConflict.
 func (r *Registry) ChangeAccount(ctx context.Context, name string, change func(*domain.Account) error) (domain.Account, error) {
 	if err := r.begin(ctx); err != nil {
 		return domain.Account{}, err
@@ -93,6 +120,9 @@ func (r *Registry) putAccount(ctx context.Context, a domain.Account) (domain.Acc
 	}
 	if a.Disabled && a.Name == domain.DefaultAccount {
 		return domain.Account{}, domain.Errorf(domain.CodeConflict, "the account %s cannot be disabled", a.Name)
+	}
+	if other, taken := r.AccountByNumber(a.WireNumber()); taken && other.Name != a.Name {
+		return domain.Account{}, &domain.Error{Code: domain.CodeConflict, Field: "number", Message: "is that of another account"}
 	}
 	if err := r.accounts.put(ctx, a); err != nil {
 		return domain.Account{}, err

@@ -25,7 +25,10 @@ type channelRecord struct {
 	APIToken      string                `json:"api_token_sealed,omitempty"`
 	APITokenID    string                `json:"api_token_id,omitempty"`
 	Salt          string                `json:"security_salt_sealed,omitempty"`
+	HMACToken     string                `json:"hmac_token_sealed,omitempty"`
+	Secret        string                `json:"secret_sealed,omitempty"`
 	Desk          *deskRecord           `json:"desk,omitempty"`
+	Inbox         *domain.Inbox         `json:"inbox,omitempty"`
 	Disabled      bool                  `json:"disabled,omitempty"`
 	SkipTLSVerify bool                  `json:"skip_tls_verify,omitempty"`
 	CreatedAt     time.Time             `json:"created_at"`
@@ -61,6 +64,9 @@ func newChannels(r *Registry) *shelf[plain, domain.Channel] {
 func tokenOwner(channel string) string { return kindChannel + "/" + channel + "/api_token" }
 func saltOwner(channel string) string  { return kindChannel + "/" + channel + "/security_salt" }
 
+func hmacTokenOwner(channel string) string { return kindChannel + "/" + channel + "/hmac_token" }
+func secretOwner(channel string) string    { return kindChannel + "/" + channel + "/secret" }
+
 func (r *Registry) storeChannel(ch domain.Channel) (channelRecord, error) {
 	rec := channelRecord{
 		ID: ch.ID, Account: ch.Account, Dialect: ch.Dialect, Name: ch.Name, CallbackURL: ch.CallbackURL, IDType: ch.IDType,
@@ -69,16 +75,23 @@ func (r *Registry) storeChannel(ch domain.Channel) (channelRecord, error) {
 		CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt, Revision: ch.Revision,
 	}
 	var err error
-	if !ch.Dialect.HasEpisodes() {
+	switch {
+	case ch.Dialect.HasTickets():
+		rec.Inbox = &ch.Inbox
+		if rec.HMACToken, err = r.seal(hmacTokenOwner(ch.ID), ch.Credentials.HMACToken); err != nil {
+			return rec, err
+		}
+		rec.Secret, err = r.seal(secretOwner(ch.ID), ch.Credentials.Secret)
+	case ch.Dialect.HasEpisodes():
+		d := ch.Desk
+		rec.Desk = &deskRecord{
+			Queue: d.Queue, Function: d.Function, FallbackQueue: d.FallbackQueue, CloseAfter: d.CloseAfter, BotClose: d.BotClose,
+			UseTags: d.UseTags, TopicSet: d.TopicSet, Skills: d.Skills,
+		}
+		rec.Salt, err = r.seal(saltOwner(ch.ID), ch.Credentials.Salt)
+	default:
 		rec.APIToken, err = r.seal(tokenOwner(ch.ID), ch.Credentials.APIToken)
-		return rec, err
 	}
-	d := ch.Desk
-	rec.Desk = &deskRecord{
-		Queue: d.Queue, Function: d.Function, FallbackQueue: d.FallbackQueue, CloseAfter: d.CloseAfter, BotClose: d.BotClose,
-		UseTags: d.UseTags, TopicSet: d.TopicSet, Skills: d.Skills,
-	}
-	rec.Salt, err = r.seal(saltOwner(ch.ID), ch.Credentials.Salt)
 	return rec, err
 }
 
@@ -90,32 +103,44 @@ func (r *Registry) restoreChannel(rec channelRecord) (domain.Channel, error) {
 		CreatedAt: rec.CreatedAt, UpdatedAt: rec.UpdatedAt, Revision: rec.Revision,
 	}
 	var err error
-	if !ch.Dialect.HasEpisodes() {
-		ch.Credentials.APIToken, err = r.unseal(tokenOwner(rec.ID), rec.APIToken)
-		return ch, err
-	}
-	if d := rec.Desk; d != nil {
-		ch.Desk = domain.Desk{
-			Queue: d.Queue, Function: d.Function, FallbackQueue: d.FallbackQueue, CloseAfter: d.CloseAfter, BotClose: d.BotClose,
-			UseTags: d.UseTags, TopicSet: d.TopicSet, Skills: d.Skills,
+	switch {
+	case ch.Dialect.HasTickets():
+		if rec.Inbox == nil {
+			return ch, errNoInbox
 		}
+		ch.Inbox = *rec.Inbox
+		if ch.Credentials.HMACToken, err = r.unseal(hmacTokenOwner(rec.ID), rec.HMACToken); err != nil {
+			return ch, err
+		}
+		ch.Credentials.Secret, err = r.unseal(secretOwner(rec.ID), rec.Secret)
+	case ch.Dialect.HasEpisodes():
+		if d := rec.Desk; d != nil {
+			ch.Desk = domain.Desk{
+				Queue: d.Queue, Function: d.Function, FallbackQueue: d.FallbackQueue, CloseAfter: d.CloseAfter, BotClose: d.BotClose,
+				UseTags: d.UseTags, TopicSet: d.TopicSet, Skills: d.Skills,
+			}
+		}
+		ch.Credentials.Salt, err = r.unseal(saltOwner(rec.ID), rec.Salt)
+	default:
+		ch.Credentials.APIToken, err = r.unseal(tokenOwner(rec.ID), rec.APIToken)
 	}
-	ch.Credentials.Salt, err = r.unseal(saltOwner(rec.ID), rec.Salt)
 	return ch, err
 }
 
-// indexChannel keeps the way from an API token to its channel. A channel that has
-// picked a token of its account has no way of its own: such a token opens a login
-// only (voximplant-kit.md 3.1). r.mu is held.
+// indexChannel keeps the ways to a channel: from its API token, where channels
+// have one of their own, and from its inbox. A channel that has picked a token of
+// its account has no way of its own: such a token opens a login only
+// (voximplant-kit.md 3.1). r.mu is held.
 func (r *Registry) indexChannel(old, now *domain.Channel) {
 	if old != nil {
 		if hash := sha256.Sum256([]byte(old.Credentials.APIToken)); r.byToken[hash] == old {
 			delete(r.byToken, hash)
 		}
 	}
-	if now != nil && !now.Dialect.HasEpisodes() {
+	if now != nil && !now.Dialect.HasEpisodes() && !now.Dialect.HasTickets() {
 		r.byToken[sha256.Sum256([]byte(now.Credentials.APIToken))] = now
 	}
+	r.indexInbox(old, now)
 }
 
 // resolved completes a channel by what stands in other records: the value of its
@@ -202,7 +227,8 @@ func (r *Registry) resolvedChannels(account string) []domain.Channel {
 	return list
 }
 
-// CreateChannel makes a channel known; CodeConflict when its id is taken.
+// CreateChannel makes a channel known; CodeConflict when its id is taken, or what
+// it is known by as an inbox.
 func (r *Registry) CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error) {
 	if err := r.begin(ctx); err != nil {
 		return domain.Channel{}, err
@@ -231,6 +257,7 @@ func (r *Registry) ChangeChannel(ctx context.Context, id string, change func(*do
 	ch := r.asOfNow(kept)
 	ch.Disabled = kept.Disabled
 	ch.Delivery.Schedule, ch.Desk.Skills = slices.Clone(ch.Delivery.Schedule), slices.Clone(ch.Desk.Skills)
+	ch.Inbox = ownInbox(ch.Inbox)
 	if err := change(&ch); err != nil {
 		return domain.Channel{}, err
 	}
@@ -254,6 +281,9 @@ func (r *Registry) DeleteChannel(ctx context.Context, id string) error {
 
 func (r *Registry) putChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error) {
 	if err := ch.Validate(); err != nil {
+		return domain.Channel{}, err
+	}
+	if err := r.fitsInbox(ch); err != nil {
 		return domain.Channel{}, err
 	}
 	if err := r.channels.put(ctx, ch); err != nil {

@@ -34,6 +34,7 @@ const (
 
 	kindToken    = "token"
 	kindTopicSet = "topic-set"
+	kindWebhook  = "webhook"
 )
 
 // recordTypes has the stored name of each kind. A name never changes its meaning.
@@ -54,6 +55,7 @@ var recordTypes = map[string]string{
 
 	kindToken:    "token.changed.v1",
 	kindTopicSet: "topic-set.changed.v1",
+	kindWebhook:  "webhook.changed.v1",
 }
 
 // RecordTypes lists the stored names in the topic of channels, sorted.
@@ -103,12 +105,16 @@ type Registry struct {
 	tags      *directory[domain.Tag]
 	tokens    *shelf[plain, domain.Token]
 	topicSets *directory[domain.TopicSet]
+	webhooks  *directory[domain.Webhook]
 
 	subscriptions    *shelf[owned, domain.Subscription]
 	subscriptionByID map[string]*domain.Subscription
 
 	byToken      map[[32]byte]*domain.Channel // by SHA-256 of the channel's own API token
 	byHash       map[[32]byte]*domain.Token   // by SHA-256 of the platform token
+	byNumber     map[int64]*domain.Account    // by domain.Account.WireNumber
+	byInbox      map[int64]*domain.Channel    // by number
+	byIdentifier map[string]*domain.Channel   // by what names an inbox in the client API
 	signKeyLists map[domain.KeyPurpose][]domain.SignKey
 	next         int64         // first offset that is not in memory yet
 	moved        chan struct{} // closed when next moves
@@ -135,12 +141,13 @@ func NewRegistry(cfg RegistryConfig) *Registry {
 			apply(name string, value []byte, err error) error
 		}{},
 		byToken: map[[32]byte]*domain.Channel{}, byHash: map[[32]byte]*domain.Token{},
+		byNumber: map[int64]*domain.Account{}, byInbox: map[int64]*domain.Channel{}, byIdentifier: map[string]*domain.Channel{},
 		signKeyLists: map[domain.KeyPurpose][]domain.SignKey{},
 	}
 	r.accounts, r.agents, r.apiTokens, r.channels = newAccounts(r), newAgents(r), newAPITokens(r), newChannels(r)
 	r.endpoints = newEndpoints(r)
 	r.functions, r.queues, r.signKeys, r.skills = newFunctions(r), newQueues(r), newSignKeys(r), newSkills(r)
-	r.tags, r.tokens, r.topicSets = newTags(r), newTokens(r), newTopicSets(r)
+	r.tags, r.tokens, r.topicSets, r.webhooks = newTags(r), newTokens(r), newTopicSets(r), newWebhooks(r)
 	r.subscriptions, r.subscriptionByID = newSubscriptions(r), map[string]*domain.Subscription{}
 	return r
 }

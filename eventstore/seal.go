@@ -23,8 +23,9 @@ var ErrSealed = errors.New("sealed secret cannot be opened")
 // under a key with an id, so that keys can be changed. The first key seals, all
 // of them open.
 type Sealer struct {
-	newest string
-	keys   map[string]cipher.AEAD
+	newest  string
+	keys    map[string]cipher.AEAD
+	minting []byte // of the oldest key: see SocketToken
 }
 
 // NewSealer makes a Sealer from keys of SealKeySize bytes, the newest first.
@@ -52,6 +53,7 @@ func NewSealer(keys ...[]byte) (*Sealer, error) {
 		}
 		s.keys[id] = aead
 	}
+	s.minting = mintingKey(keys[len(keys)-1])
 	return s, nil
 }
 

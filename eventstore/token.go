@@ -19,6 +19,7 @@ type tokenRecord struct {
 	Name      string      `json:"name"`
 	Role      domain.Role `json:"role"`
 	Hash      string      `json:"sha256"` // hex
+	Agent     int64       `json:"agent_id,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
 }
 
@@ -34,11 +35,12 @@ func newTokens(r *Registry) *shelf[plain, domain.Token] {
 	s.encode, s.decode = stored(
 		func(t domain.Token) (tokenRecord, error) {
 			return tokenRecord{
-				ID: t.ID, Account: t.Account, Name: t.Name, Role: t.Role, Hash: hex.EncodeToString(t.Hash[:]), CreatedAt: t.CreatedAt,
+				ID: t.ID, Account: t.Account, Name: t.Name, Role: t.Role, Hash: hex.EncodeToString(t.Hash[:]),
+				Agent: t.Agent, CreatedAt: t.CreatedAt,
 			}, nil
 		},
 		func(rec tokenRecord) (domain.Token, error) {
-			t := domain.Token{ID: rec.ID, Account: rec.Account, Name: rec.Name, Role: rec.Role, CreatedAt: rec.CreatedAt}
+			t := domain.Token{ID: rec.ID, Account: rec.Account, Name: rec.Name, Role: rec.Role, Agent: rec.Agent, CreatedAt: rec.CreatedAt}
 			hash, err := hex.DecodeString(rec.Hash)
 			if err != nil || len(hash) != len(t.Hash) {
 				return domain.Token{}, errHash
