@@ -20,15 +20,17 @@ const logTimeout = 10 * time.Second
 type Log struct {
 	brokers []string
 	client  *kafka.Client
+	tails   tails
 }
 
 // NewLog returns a Log. It does not connect.
 func NewLog(brokers []string) *Log {
-	return &Log{brokers: brokers, client: newClient(brokers, logTimeout)}
+	return &Log{brokers: brokers, client: newClient(brokers, logTimeout), tails: newTails()}
 }
 
 // Close closes the connections.
 func (l *Log) Close() error {
+	l.tails.close()
 	closeClient(l.client)
 	return nil
 }
@@ -123,14 +125,28 @@ func (l *Log) OffsetsAt(ctx context.Context, topic string, t time.Time) (map[int
 	return found, nil
 }
 
-// offsets asks about all partitions of a topic. While a leader is missing, because
-// the topic is new or a broker is gone, it asks again for as long as ctx and
-// logTimeout allow.
+// offsets asks about all partitions of a topic.
 func (l *Log) offsets(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
+	return patiently(ctx, func(ctx context.Context) (map[int]int64, error) {
+		n, err := l.Partitions(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		requests := make([]kafka.OffsetRequest, n)
+		for i := range requests {
+			requests[i] = ask(i)
+		}
+		return l.list(ctx, topic, requests, get)
+	})
+}
+
+// patiently asks about offsets. While a leader is missing, because the topic is new
+// or a broker is gone, it asks again for as long as ctx and logTimeout allow.
+func patiently(ctx context.Context, ask func(context.Context) (map[int]int64, error)) (map[int]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		offsets, err := l.offsetsOnce(ctx, topic, ask, get)
+		offsets, err := ask(ctx)
 		var code kafka.Error
 		if err == nil || errors.Is(err, ErrNoTopic) || errors.As(err, &code) && !code.Temporary() {
 			return offsets, err
@@ -141,21 +157,13 @@ func (l *Log) offsets(ctx context.Context, topic string, ask func(partition int)
 	}
 }
 
-// offsetsOnce makes one request for all partitions of a topic.
-func (l *Log) offsetsOnce(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
-	n, err := l.Partitions(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	requests := make([]kafka.OffsetRequest, n)
-	for i := range requests {
-		requests[i] = ask(i)
-	}
+// list makes one request for offsets of a topic.
+func (l *Log) list(ctx context.Context, topic string, requests []kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
 	res, err := l.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: requests}})
 	if err != nil {
 		return nil, fmt.Errorf("list offsets of %s: %w", topic, err)
 	}
-	offsets := make(map[int]int64, n)
+	offsets := make(map[int]int64, len(requests))
 	for _, p := range res.Topics[topic] {
 		if p.Error != nil {
 			return nil, fmt.Errorf("list offsets of %s/%d: %w", topic, p.Partition, p.Error)

@@ -185,10 +185,9 @@ func (p *Publisher) answered(n int) {
 func (p *Publisher) split(ctx context.Context, t *topic, msgs []*message.Message) []*request {
 	var requests []*request
 	deadline, _ := ctx.Deadline()
-	balancer := kafka.Murmur2Balancer{Consistent: true}
 	for _, msg := range msgs {
 		key := p.cfg.Key(msg)
-		partition := balancer.Balance(kafka.Message{Key: []byte(key)}, t.partitions...)
+		partition := partitionOf(key, t.partitions)
 		i := slices.IndexFunc(requests, func(r *request) bool { return r.appender.partition == partition })
 		if i < 0 {
 			i = len(requests)
@@ -206,6 +205,12 @@ func (p *Publisher) split(ctx context.Context, t *topic, msgs []*message.Message
 		r.appender.queue <- r // never blocks: the queue holds MaxWaiting requests
 	}
 	return requests
+}
+
+// partitionOf gives the partition in which the records of a key are, as Java's
+// clients reckon it, too.
+func partitionOf(key string, partitions []int) int {
+	return kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: []byte(key)}, partitions...)
 }
 
 // topic returns what is known of a topic, asking the log the first time.

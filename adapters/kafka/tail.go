@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// tails finds the ends of single partitions for many who ask at the same time. An
+// answer is good only for who asked before the question was sent: whoever comes
+// while one is on its way shares the next one. So a partition has at most one
+// question on its way and one to come, however many wait.
+type tails struct {
+	ctx    context.Context // done when the log is closed
+	stop   context.CancelFunc
+	asking sync.WaitGroup // questions on their way
+
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	partitions map[string][]int // of each topic; their count never changes
+	of         map[tailKey]*tail
+}
+
+type tailKey struct {
+	topic     string
+	partition int
+}
+
+// tail is one partition.
+type tail struct {
+	running bool
+	next    *question // nil when nobody waits for another answer
+}
+
+// question is one request to the log. done is closed when the others are written.
+type question struct {
+	done chan struct{}
+	end  int64
+	err  error
+}
+
+func newTails() tails {
+	ctx, stop := context.WithCancel(context.Background())
+	return tails{ctx: ctx, stop: stop, partitions: map[string][]int{}, of: map[tailKey]*tail{}}
+}
+
+// close ends the questions on their way and waits for them.
+func (t *tails) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.stop()
+	t.asking.Wait()
+}
+
+// EndOf returns the partition in which a publisher puts the records of a key, and
+// the offset after its last record, as of a moment after the call was made. Calls
+// at the same time share requests.
+func (l *Log) EndOf(ctx context.Context, topic, key string) (partition int, end int64, err error) {
+	partitions, err := l.partitionsOf(ctx, topic)
+	if err != nil {
+		return 0, 0, err
+	}
+	partition = partitionOf(key, partitions)
+	q, err := l.ask(tailKey{topic, partition})
+	if err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-q.done:
+		return partition, q.end, q.err
+	case <-ctx.Done():
+		return 0, 0, fmt.Errorf("find the end of %s/%d: %w", topic, partition, ctx.Err())
+	}
+}
+
+// partitionsOf lists the partitions of a topic, asking the log the first time.
+func (l *Log) partitionsOf(ctx context.Context, topic string) ([]int, error) {
+	l.tails.mu.Lock()
+	partitions := l.tails.partitions[topic]
+	l.tails.mu.Unlock()
+	if partitions != nil {
+		return partitions, nil
+	}
+	n, err := l.Partitions(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	for i := range n {
+		partitions = append(partitions, i)
+	}
+	l.tails.mu.Lock()
+	defer l.tails.mu.Unlock()
+	l.tails.partitions[topic] = partitions
+	return partitions, nil
+}
+
+// ask joins the next question about a partition, and sends it when none is on its
+// way.
+func (l *Log) ask(k tailKey) (*question, error) {
+	l.tails.mu.Lock()
+	defer l.tails.mu.Unlock()
+	if l.tails.closed {
+		return nil, ErrClosed
+	}
+	t := l.tails.of[k]
+	if t == nil {
+		t = &tail{}
+		l.tails.of[k] = t
+	}
+	if t.next == nil {
+		t.next = &question{done: make(chan struct{})}
+	}
+	q := t.next
+	if !t.running {
+		t.running = true
+		l.tails.asking.Go(func() { l.answer(k, t) })
+	}
+	return q, nil
+}
+
+// answer sends the questions about a partition, one after the other, until nobody
+// waits for one.
+func (l *Log) answer(k tailKey, t *tail) {
+	for {
+		l.tails.mu.Lock()
+		q := t.next
+		t.next = nil
+		t.running = q != nil
+		l.tails.mu.Unlock()
+		if q == nil {
+			return
+		}
+		ends, err := patiently(l.tails.ctx, func(ctx context.Context) (map[int]int64, error) {
+			return l.list(ctx, k.topic, []kafka.OffsetRequest{kafka.LastOffsetOf(k.partition)},
+				func(p kafka.PartitionOffsets) int64 { return p.LastOffset })
+		})
+		q.end, q.err = ends[k.partition], err
+		close(q.done)
+	}
+}

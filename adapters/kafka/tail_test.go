@@ -1,0 +1,87 @@
+package kafka_test
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/parley-im/parley/adapters/kafka"
+)
+
+// Ensure that the end of a key's partition is that of where its records go, and
+// behind everything that was acknowledged before it was asked for, however many ask.
+func TestEndOf(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 4)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	log := newLog(t, brokers)
+	var writing sync.WaitGroup
+	for w := range 16 {
+		writing.Go(func() {
+			for i := range 40 {
+				msg := newMessage("account/"+strconv.Itoa(w%6), i)
+				if err := pub.Publish(topic, msg); err != nil {
+					t.Error(err)
+					return
+				}
+				partition, offset, _ := kafka.PositionOf(msg)
+				p, end, err := log.EndOf(t.Context(), topic, msg.Metadata.Get("key"))
+				if err != nil || p != partition || end <= offset {
+					t.Errorf("the end of %s is %d:%d (%v), its record is at %d:%d", msg.Metadata.Get("key"), p, end, err, partition, offset)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+}
+
+// Ensure that who asks for an end while another question is on its way shares the
+// next one, and that a closed log answers nobody.
+func TestEndOfIsShared(t *testing.T) {
+	t.Parallel()
+	broker := startFaulty(t)
+	topic := newTopic(t, broker.brokers, 1)
+	log := kafka.NewLog(broker.brokers)
+	t.Cleanup(func() { log.Close() })
+	if _, _, err := log.EndOf(t.Context(), topic, "a"); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	hold := make(chan struct{})
+	broker.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.cluster.KeepControl()
+		asked.Add(1)
+		<-hold // the whole broker waits
+		return nil, nil, false
+	})
+	const callers = 50
+	var calling, called sync.WaitGroup
+	for i := range callers {
+		calling.Add(1)
+		called.Go(func() {
+			calling.Done()
+			if _, _, err := log.EndOf(t.Context(), topic, fmt.Sprint(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calling.Wait()
+	eventually(t, "a question reaches the broker", func() bool { return asked.Load() == 1 })
+	close(hold)
+	called.Wait()
+	if n := asked.Load(); n > callers/2 {
+		t.Errorf("%d calls at the same time made %d requests", callers, n)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := log.EndOf(t.Context(), topic, "a"); err == nil {
+		t.Error("a closed log answers")
+	}
+}
