@@ -63,7 +63,7 @@ func (r *Registry) indexToken(old, now *domain.Token) {
 }
 
 // Token finds a platform token by its secret. Those of a disabled account are not
-// good for anything.
+// good for anything: ok is false, and the token tells whose it would be.
 func (r *Registry) Token(secret string) (domain.Token, bool) {
 	if secret == "" {
 		return domain.Token{}, false
@@ -77,10 +77,10 @@ func (r *Registry) Token(secret string) (domain.Token, bool) {
 		}
 	}
 	t := r.byHash[hash]
-	if t == nil || r.disabled(t.Account) {
+	if t == nil {
 		return domain.Token{}, false
 	}
-	return *t, true
+	return *t, !r.disabled(t.Account)
 }
 
 // Tokens lists the platform tokens of an account, oldest first, without those

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/parley-im/parley/adapters/callback"
-	"github.com/parley-im/parley/adapters/files"
 	"github.com/parley-im/parley/adapters/httpapi"
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
@@ -181,6 +180,16 @@ func (n *node) Fresh(ctx context.Context, projection string) error {
 	return n.waiter.Load().Wait(ctx, projection, ends)
 }
 
+// FreshFor waits until the read models of conversations have what the partition of
+// a key (domain.Event.PartitionKey) holds as of now.
+func (n *node) FreshFor(ctx context.Context, key string) error {
+	partition, end, err := n.log.EndOf(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix), key)
+	if err != nil {
+		return err
+	}
+	return n.waiter.Load().Wait(ctx, "conversations", map[int]int64{partition: end})
+}
+
 // Reached waits until a projection has passed a position.
 func (n *node) Reached(ctx context.Context, projection string, p domain.Position) error {
 	return n.waiter.Load().Wait(ctx, projection, map[int]int64{p.Partition: p.Offset + 1})
@@ -240,6 +249,10 @@ func (n *node) doors() ([]httpapi.Door, error) {
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	cfg := httpapi.Config{Checks: n.checks(), Gatherer: n.metrics, Registerer: n.metrics, Logger: n.cfg.logger, Drain: n.cfg.drain}
 	if n.cfg.has(roleAPI) {
+		var err error
+		if n.files, err = n.filesOf(ctx); err != nil {
+			return err
+		}
 		doors, err := n.doors()
 		if err != nil {
 			return err
@@ -255,14 +268,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 			Now: n.cfg.now, Random: rand.Reader,
 		}
 	}
-	if n.cfg.has(roleAPI) && n.cfg.FilesDir != "" {
-		store, err := files.Open(n.cfg.FilesDir, n.cfg.publicURL)
-		if err != nil {
-			return err
-		}
-		n.onStop(func(context.Context) error { return store.Close() })
-		cfg.Doors = append(cfg.Doors, store)
-		cfg.Platform.Files = uploads{store}
+	if n.files != nil {
+		cfg.Doors = append(cfg.Doors, n.files)
+		cfg.Platform.Files = uploads{n.files}
 	}
 	server, err := httpapi.New(cfg) //nolint:contextcheck // requests bring their own
 	if err != nil {

@@ -10,12 +10,22 @@ import (
 	"github.com/parley-im/parley/eventstore"
 )
 
-// endpoints are what the delivery worker calls: channels, and subscriptions under
-// the names of their targets. Doors know only channels.
+// endpoints are what the delivery worker calls: channels, and subscriptions and
+// webhooks under the names of their targets. Doors know only channels.
 type endpoints struct{ registry *eventstore.Registry }
 
-// Channel finds a channel, or a subscription as one.
+// Channel finds a channel, or a subscription or a webhook as one.
 func (e endpoints) Channel(id string) (domain.Channel, bool) {
+	if account, number, ok := domain.WebhookOf(id); ok {
+		w, ok := e.registry.Webhook(account, number)
+		if !ok {
+			return domain.Channel{}, false
+		}
+		hook := w.Endpoint()
+		a, known := e.registry.Account(account)
+		hook.Disabled = known && a.Disabled
+		return hook, true
+	}
 	subscription, ok := domain.SubscriptionOf(id)
 	if !ok {
 		return e.registry.Channel(id)
