@@ -18,6 +18,10 @@ STATICCHECK   := $(TOOLS)/staticcheck
 GOLANGCI      := $(TOOLS)/golangci-lint
 GOVULNCHECK   := $(TOOLS)/govulncheck
 
+# An S3 server for tests, at a pinned version, built once into .tools.
+VERSITYGW_V := v1.8.0
+VERSITYGW   := $(TOOLS)/versitygw
+
 # Packages whose tests take the log that PARLEY_TEST_KAFKA names. The others have no
 # log at all, or one of their own.
 KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley
@@ -27,7 +31,7 @@ KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley
 RACE ?= ./eventstore/... ./projections/... ./adapters/... ./cmd/bench ./cmd/parley
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-race test-kafka test-faults bench fmt fmt-check vet staticcheck lint vulncheck \
+.PHONY: help build run test test-race test-kafka test-s3 test-faults bench fmt fmt-check vet staticcheck lint vulncheck \
 	generate generate-check arrows verify tools postgres clean
 
 help: ## list these targets
@@ -54,6 +58,9 @@ test-kafka: postgres ## the log, its users and the whole product on a real Apach
 	@[ -n "$$KAFKA_HOME" ] || command -v mvn >/dev/null || { \
 		echo 'test-kafka: there is no Apache Kafka to test against: install Maven (mvn), which fetches it, or set KAFKA_HOME to an installed distribution' >&2; exit 1; }
 	$(GO) run ./adapters/kafka/kafkatest/cluster -brokers $(BROKERS) -- $(GO) test -count=1 -timeout 10m -tags kafka $(KAFKA_TEST)
+
+test-s3: $(VERSITYGW)-$(VERSITYGW_V) ## files in a bucket of a real S3 server, which it builds (minutes, once)
+	PARLEY_TEST_VERSITYGW=$(VERSITYGW) $(GO) test -count=1 -timeout 5m -tags s3 ./adapters/files
 
 test-faults: postgres ## the fault suite in full, ARGS='-log embedded -case kill -rounds 5'; -list tells the cases (Kafka as test-kafka)
 	$(GO) run ./cmd/faults $(ARGS)
@@ -82,12 +89,12 @@ fmt-check:
 	@files=$$(find . -name '*.go' -not -path './.*' -exec gofmt -l {} +); \
 	if [ -n "$$files" ]; then printf 'not formatted, run make fmt:\n%s\n' "$$files" >&2; exit 1; fi
 
-vet: ## go vet, with the tests for a real Kafka too
+vet: ## go vet, with the tests for a real Kafka and a real S3 server too
 	$(GO) vet ./...
-	$(GO) vet -tags kafka ./...
+	$(GO) vet -tags kafka,s3 ./...
 
 staticcheck: $(STATICCHECK)-$(STATICCHECK_V) ## staticcheck
-	$(STATICCHECK) -tags kafka ./...
+	$(STATICCHECK) -tags kafka,s3 ./...
 
 lint: $(GOLANGCI)-$(GOLANGCI_V) ## golangci-lint, see .golangci.yml
 	$(GOLANGCI) run --allow-serial-runners $(TEST)
@@ -117,6 +124,9 @@ $(GOLANGCI)-$(GOLANGCI_V):
 	@touch $@
 $(GOVULNCHECK)-$(GOVULNCHECK_V):
 	GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_V)
+	@touch $@
+$(VERSITYGW)-$(VERSITYGW_V):
+	GOBIN=$(TOOLS) $(GO) install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_V)
 	@touch $@
 
 clean: ## remove bin and .tools; the data in .parley stays

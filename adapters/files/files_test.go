@@ -63,7 +63,7 @@ func fetch(t *testing.T, method, url, byteRange string) fetched {
 func TestServedAsMessengersFetch(t *testing.T) {
 	t.Parallel()
 	store, _ := open(t)
-	address, size, err := store.Keep(t.Context(), "invoice 88.pdf", strings.NewReader("%PDF-1.7 body"))
+	address, size, err := store.Keep(t.Context(), files.File{Name: "invoice 88.pdf", Content: strings.NewReader("%PDF-1.7 body")})
 	if err != nil || size != 13 {
 		t.Fatalf("Keep: %d bytes, %v", size, err)
 	}
@@ -87,7 +87,7 @@ func TestServedAsMessengersFetch(t *testing.T) {
 func TestScriptsRunAsNobody(t *testing.T) {
 	t.Parallel()
 	store, _ := open(t)
-	address, _, err := store.Keep(t.Context(), "page.html", strings.NewReader("<script>alert(1)</script>"))
+	address, _, err := store.Keep(t.Context(), files.File{Name: "page.html", Content: strings.NewReader("<script>alert(1)</script>")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestNamesStayInside(t *testing.T) {
 	t.Parallel()
 	store, srv := open(t)
 	for _, name := range []string{"", ".", "..", ".half", "a/b", `a\b`, "a\x00b", "a\nb", strings.Repeat("n", 256), "\xff"} {
-		if _, _, err := store.Keep(t.Context(), name, strings.NewReader("x")); !errors.Is(err, files.ErrName) {
+		if _, _, err := store.Keep(t.Context(), files.File{Name: name, Content: strings.NewReader("x")}); !errors.Is(err, files.ErrName) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -125,14 +125,46 @@ func TestNothingIsLeftOfARefusedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if _, _, err := store.Keep(t.Context(), "big.bin", endless{}); !errors.Is(err, files.ErrTooLarge) {
+	if _, _, err := store.Keep(t.Context(), files.File{Name: "big.bin", Content: endless{}}); !errors.Is(err, files.ErrTooLarge) {
 		t.Errorf("endless file: %v", err)
 	}
-	if _, _, err := store.Keep(t.Context(), "empty.txt", bytes.NewReader(nil)); !errors.Is(err, files.ErrEmpty) {
+	if _, _, err := store.Keep(t.Context(), files.File{Name: "empty.txt", Content: bytes.NewReader(nil)}); !errors.Is(err, files.ErrEmpty) {
 		t.Errorf("empty file: %v", err)
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestDeclaredTypeIsServed(t *testing.T) {
+	t.Parallel()
+	store, _ := open(t)
+	for name, want := range map[string]struct{ declared, served string }{
+		"voice":    {"audio/ogg", "audio/ogg"},
+		"a.png":    {"image/png", "image/png"},
+		"b.png":    {"", "image/png"},
+		"c.txt":    {"text/plain", "text/plain"},
+		"split.js": {"text/plain\r\nX: y", "text/javascript; charset=utf-8"},
+	} {
+		address, _, err := store.Keep(t.Context(), files.File{Name: name, Type: want.declared, Content: strings.NewReader("content")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fetch(t, http.MethodGet, address, ""); got.header.Get("Content-Type") != want.served || got.body != "content" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestSizeIsTheFilesOwn(t *testing.T) {
+	t.Parallel()
+	store, _ := open(t)
+	large := strings.Repeat("x", files.MaxSize+1)
+	if _, _, err := store.Keep(t.Context(), files.File{Name: "a", Content: strings.NewReader(large)}); !errors.Is(err, files.ErrTooLarge) {
+		t.Errorf("above the default: %v", err)
+	}
+	if _, size, err := store.Keep(t.Context(), files.File{Name: "a", Content: strings.NewReader(large), Most: files.MaxSize + 1}); err != nil || size != files.MaxSize+1 {
+		t.Errorf("at its own bound: %d, %v", size, err)
 	}
 }

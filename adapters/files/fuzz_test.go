@@ -29,7 +29,7 @@ func FuzzName(f *testing.F) {
 	mux := http.NewServeMux()
 	store.Register(mux)
 	f.Fuzz(func(t *testing.T, name string) {
-		address, _, err := store.Keep(t.Context(), name, strings.NewReader("content"))
+		address, _, err := store.Keep(t.Context(), files.File{Name: name, Content: strings.NewReader("content")})
 		left, _ := os.ReadDir(root)
 		if err != nil {
 			if !errors.Is(err, files.ErrName) || len(left) != 0 {

@@ -43,12 +43,44 @@ type settings struct {
 	MaxWaiting         int             `help:"Events that may wait for the log in this process; above it the answer is 503." default:"8192"`
 	RedriveRate        int             `help:"Dead letters a second that redrives of this node put back at most." default:"200"`
 	Roles              []string        `help:"What this node does: api, projector, delivery, timers." default:"api,projector,delivery,timers"`
-	FilesDir           string          `help:"Folder of files that are sent to contacts; nodes share one. Empty: no uploads (dev keeps them in --data)." placeholder:"DIR"`
+	FilesDir           string          `help:"Folder of files that contacts and the business send each other; nodes share one. Empty, and no S3 either: no uploads (dev keeps them in --data)." placeholder:"DIR"`
+	FilesS3            filesS3         `embed:"" prefix:"files-s3-"`
+	MaxAttachmentMB    int64           `help:"Size of one file that ChannelX takes, in MB of 1024 KB." name:"max-attachment-mb" default:"40"`
 	TopicPrefix        string          `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
 	Replication        int             `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
 
 	clock func() time.Time // nil = the machine's; must carry the monotonic clock. For who wants to know now what is due in a week.
+}
+
+// Sizes of one file that ChannelX takes (channelx.md 2.7), in MB.
+const (
+	defaultAttachmentMB = 40
+	maxAttachmentMB     = 1024
+)
+
+// filesS3 is a bucket for files, instead of a folder.
+type filesS3 struct {
+	Endpoint  string `help:"S3-compatible server that keeps files instead of a folder." placeholder:"HOST[:PORT]"`
+	Bucket    string `help:"Its bucket for files, which must be there." placeholder:"NAME"`
+	Region    string `help:"Its region, where the server does not tell." placeholder:"NAME"`
+	AccessKey string `help:"Access key of the bucket." placeholder:"KEY"`
+	SecretKey string `help:"Secret key of the bucket." placeholder:"KEY"`
+	UseTLS    bool   `help:"Speak HTTPS with the server." default:"true" negatable:""`
+}
+
+// check tells what is missing.
+func (f filesS3) check() error {
+	if f.Endpoint == "" {
+		return nil
+	}
+	if strings.Contains(f.Endpoint, "/") {
+		return errors.New("PARLEY_FILES_S3_ENDPOINT must be a host, or host:port, without http://")
+	}
+	if f.Bucket == "" || f.AccessKey == "" || f.SecretKey == "" {
+		return errors.New("PARLEY_FILES_S3_ENDPOINT also needs PARLEY_FILES_S3_BUCKET, PARLEY_FILES_S3_ACCESS_KEY and PARLEY_FILES_S3_SECRET_KEY")
+	}
+	return nil
 }
 
 // nodeConfig is what a node runs on, checked.
@@ -117,6 +149,15 @@ func (s settings) check() (nodeConfig, error) {
 	}
 	if s.RedriveRate <= 0 {
 		return cfg, errors.New("PARLEY_REDRIVE_RATE must be 1 or more")
+	}
+	if err := s.FilesS3.check(); err != nil {
+		return cfg, err
+	}
+	if s.MaxAttachmentMB < 0 || s.MaxAttachmentMB > maxAttachmentMB {
+		return cfg, fmt.Errorf("PARLEY_MAX_ATTACHMENT_MB must be from 1 to %d", maxAttachmentMB)
+	}
+	if s.MaxAttachmentMB == 0 {
+		cfg.MaxAttachmentMB = defaultAttachmentMB
 	}
 	if s.Partitions < 0 || s.Replication < 0 {
 		return cfg, errors.New("PARLEY_PARTITIONS and PARLEY_REPLICATION must not be negative")

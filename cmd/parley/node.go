@@ -40,6 +40,7 @@ type node struct {
 	pool      *pgxpool.Pool
 	waiter    atomic.Pointer[projections.Waiter] // made anew with a new database
 	outbound  *callback.Worker
+	files     fileStore // nil = this node takes none
 
 	projecting atomic.Pointer[error] // why the projections do not run; points to nil when they do
 	up         chan struct{}         // closed when they run for the first time
