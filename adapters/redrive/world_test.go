@@ -182,7 +182,7 @@ func (w *world) AdvanceRedrive(_ context.Context, c domain.RedriveClaim, steps [
 	}
 	_ = steps
 	w.plan, w.until = nil, time.Now().Add(lease)
-	if w.job.Redriven >= w.job.Total {
+	if !slices.ContainsFunc(w.letters, func(d domain.Delivery) bool { return len(w.open(d.Channel)) > 0 }) {
 		w.job.State, w.job.FinishedAt = domain.RedriveDone, &now
 	}
 	return w.job, true, nil
