@@ -10,7 +10,7 @@ import (
 
 // The bodies of callbacks (channelx.md 6.3).
 type (
-	messageBody struct {
+	messageCall struct {
 		Account      domain.Named         `json:"account"`
 		Additional   domain.Object        `json:"additional_attributes"`
 		Attributes   domain.Object        `json:"content_attributes"`
@@ -30,20 +30,20 @@ type (
 		// Changes are left out of message_created.
 		Changes *[]map[string]change `json:"changed_attributes,omitempty"`
 	}
-	conversationBody struct {
+	conversationCall struct {
 		pushConversationForm
 
 		Event string `json:"event"`
 		// Changes are left out of conversation_created.
 		Changes *[]map[string]change `json:"changed_attributes,omitempty"`
 	}
-	typingBody struct {
+	typingCall struct {
 		Event        string               `json:"event"`
 		User         any                  `json:"user"`
 		Conversation pushConversationForm `json:"conversation"`
 		Private      bool                 `json:"is_private"`
 	}
-	contactBody struct {
+	contactCall struct {
 		callbackContactForm
 
 		Event string `json:"event"`
@@ -67,25 +67,25 @@ func (v *view) callbackBody(n domain.Notice) ([]byte, error) {
 		if n.Person == nil {
 			return nil, fmt.Errorf("tell %s: there is no contact", n.Name)
 		}
-		body = contactBody{callbackContactOf(n.Account, *n.Person), n.Name, changes}
+		body = contactCall{callbackContactOf(n.Account, *n.Person), n.Name, changes}
 	case n.Scene == nil:
 		return nil, fmt.Errorf("tell %s: there is no conversation", n.Name)
 	case n.Name == domain.NoticeMessageCreated, n.Name == domain.NoticeMessageUpdated:
 		if n.Post == nil {
 			return nil, fmt.Errorf("tell %s: there is no message", n.Name)
 		}
-		body = v.messageBody(n, changes)
+		body = v.messageCall(n, changes)
 	case n.Name == domain.NoticeTypingOn, n.Name == domain.NoticeTypingOff:
-		body = typingBody{n.Name, callbackAuthor(n.By, *n.Scene), v.pushConversationOf(*n.Scene, true), n.Private}
+		body = typingCall{n.Name, callbackAuthor(n.By, *n.Scene), v.pushConversationOf(*n.Scene, true), n.Private}
 	default:
-		body = conversationBody{v.pushConversationOf(*n.Scene, true), n.Name, changes}
+		body = conversationCall{v.pushConversationOf(*n.Scene, true), n.Name, changes}
 	}
 	return encode(body)
 }
 
-func (v *view) messageBody(n domain.Notice, changes *[]map[string]change) messageBody {
+func (v *view) messageCall(n domain.Notice, changes *[]map[string]change) messageCall {
 	p, s := *n.Post, *n.Scene
-	return messageBody{
+	return messageCall{
 		Account: s.Account, Additional: domain.Object{}, Attributes: object(p.Attributes), ContentType: p.ContentType,
 		Content: tidyContent(p.Content), Conversation: v.pushConversationOf(s, true), CreatedAt: iso(p.CreatedAt), ID: p.ID,
 		Inbox: s.Inbox, MessageType: p.Type.String(), Private: p.Private, Sender: callbackAuthor(p.By, s),
