@@ -28,6 +28,11 @@ func (c caller) role() string {
 	return "agent"
 }
 
+// actor is the caller as the desk knows who gives a command.
+func (c caller) actor() actor {
+	return actor{account: c.account, operator: &c.operator, agent: c.agent, role: c.role(), channels: c.channels()}
+}
+
 // sees tells whether the caller may see an inbox (channelx.md 2.2).
 func (c caller) sees(ch domain.Channel) bool {
 	return ch.Account == c.account.Name && (c.admin || ch.Inbox.Member(c.operator.ID))

@@ -57,6 +57,7 @@ type Config struct {
 type Door struct {
 	Config
 
+	desk     *desk
 	view     *view
 	metrics  *metrics
 	requests *limiter // by address
@@ -70,8 +71,16 @@ func New(cfg Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
+	desk, err := newDesk(deskConfig{
+		Log: cfg.Log, Freshness: cfg.Freshness, People: cfg.People, Tickets: cfg.Tickets, Posts: cfg.Posts, Numbers: cfg.Numbers,
+		Locks: cfg.Locks, Directory: cfg.Directory, Inboxes: cfg.Inboxes, Webhooks: cfg.Webhooks, Minter: cfg.Minter,
+		Registerer: cfg.Registerer, Logger: cfg.Logger, Now: cfg.Now, PostsPerMinute: cfg.Limits.Messages,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return &Door{
-		Config: cfg, metrics: m, view: newView(cfg),
+		Config: cfg, desk: desk, metrics: m, view: newView(cfg),
 		requests: newLimiter(cfg.Limits.Requests), searches: newLimiter(cfg.Limits.Searches), counts: newLimiter(cfg.Limits.Counts),
 	}, nil
 }
