@@ -283,6 +283,13 @@ func (d *Door) Register(mux *http.ServeMux) {
 	})
 	d.catch(mux, "/public/api/", atClient)
 	d.catch(mux, "/api/v1/", atApplication)
+	d.statusRoutes(mux)
+	d.profileRoutes(mux)
+	d.inboxRoutes(mux)
+	d.contactRoutes(mux)
+	d.labelRoutes(mux)
+	d.staffRoutes(mux)
+	d.webhookRoutes(mux)
 }
 
 // catch answers below a prefix what no route takes.

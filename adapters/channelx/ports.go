@@ -39,6 +39,8 @@ type inboxAdmin interface {
 	CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error)
 	ChangeChannel(ctx context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error)
 	DeleteChannel(ctx context.Context, id string) error
+	// LastInbox is the highest number that any inbox has, 0 when there is none.
+	LastInbox() int64
 }
 
 // webhooks are the webhooks of accounts, in memory, and their changes.
