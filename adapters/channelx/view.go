@@ -21,7 +21,10 @@ type view struct {
 }
 
 // attendance is who is there.
-type attendance struct{ contacts, operators []int64 }
+type attendance struct {
+	contacts, operators []int64
+	everybody           bool
+}
 
 func newView(cfg Config) *view {
 	return &view{directory: cfg.Directory, inboxes: cfg.Inboxes, minter: cfg.Minter, now: cfg.Now}
@@ -61,8 +64,13 @@ func availability(there bool) string {
 	return offline
 }
 
-func (a attendance) contact(id int64) bool    { return slices.Contains(a.contacts, id) }
-func (a attendance) operator(id int64) string { return availability(slices.Contains(a.operators, id)) }
+// contact tells whether a person is there.
+func (a attendance) contact(id int64) bool { return a.everybody || slices.Contains(a.contacts, id) }
+
+// operator gives the availability of an operator.
+func (a attendance) operator(id int64) string {
+	return availability(a.everybody || slices.Contains(a.operators, id))
+}
 
 // channelType is the type of all inboxes of the dialect.
 const channelType = "Channel::Api"
