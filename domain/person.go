@@ -32,7 +32,8 @@ func (p Person) Listed() bool { return p.Email != "" || p.Phone != "" || p.Ident
 // Identity is how one channel knows a person (channelx.md 1, where it is a
 // contact inbox).
 type Identity struct {
-	ID        int64     `json:"id"` // of the installation
+	ID        int64     `json:"id"`       // of the installation
+	Revision  int       `json:"revision"` // counts changes, from 1; a merge is one
 	PersonID  int64     `json:"person_id"`
 	Channel   string    `json:"channel_id"`
 	SourceID  string    `json:"source_id"`          // unique in the channel

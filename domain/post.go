@@ -63,6 +63,25 @@ type Post struct {
 // Public tells whether the contact sees the post.
 func (p Post) Public() bool { return !p.Private && p.Type != PostActivity }
 
+// Deleted tells whether the post was deleted: it is still there, but says so alone
+// (channelx.md 4.6).
+func (p Post) Deleted() bool {
+	deleted, _ := p.Attributes["deleted"].(bool)
+	return deleted
+}
+
+// Failure is why a post has failed, nil when it has not.
+func (p Post) Failure() *string {
+	if p.Status != StatusFailed {
+		return nil
+	}
+	text, _ := p.Attributes[ExternalError].(string)
+	return &text
+}
+
+// ExternalError is the attribute of a post that tells why it failed.
+const ExternalError = "external_error"
+
 // Author is who a post is by: an operator as they were then, the ticket's person,
 // or nobody.
 type Author struct {

@@ -25,6 +25,7 @@ type Thread struct {
 	DirtyContacts      map[uuid.UUID]struct{}
 	DirtyConversations map[uuid.UUID]struct{}
 	DirtyMessages      map[uuid.UUID]struct{}
+	DirtyContents      map[uuid.UUID]struct{} // messages that no longer say what they said
 	DeletedMessages    map[uuid.UUID]struct{}
 	DirtyReceipts      map[uuid.UUID]Receipt  // early ones to keep
 	SpentReceipts      map[uuid.UUID]struct{} // early ones that wait no longer
@@ -43,6 +44,7 @@ func NewThread() *Thread {
 		DirtyContacts:      map[uuid.UUID]struct{}{},
 		DirtyConversations: map[uuid.UUID]struct{}{},
 		DirtyMessages:      map[uuid.UUID]struct{}{},
+		DirtyContents:      map[uuid.UUID]struct{}{},
 		DeletedMessages:    map[uuid.UUID]struct{}{},
 		DirtyReceipts:      map[uuid.UUID]Receipt{},
 		SpentReceipts:      map[uuid.UUID]struct{}{},
@@ -66,6 +68,10 @@ func NeedsOf(events []Recorded) Needs {
 		Messages: map[uuid.UUID]struct{}{}, External: map[ExternalKey]struct{}{},
 	}
 	for _, r := range events {
+		if r.Dialect.HasTickets() {
+			n.needTickets(r)
+			continue
+		}
 		switch e := r.Data.(type) {
 		case MessageReceived:
 			n.message(e.ContactID, e.Profile, e.ConversationID, e.MessageID)
@@ -113,7 +119,7 @@ func (n Needs) attempt(e DeliveryAttempted) {
 	}
 }
 
-// LoadMessage puts a stored message into the state. Its content is not needed.
+// LoadMessage puts a stored message into the state. Its content is needed where it may change.
 func (t *Thread) LoadMessage(m *Message) {
 	t.Messages[m.ID] = m
 	t.index(m)
@@ -129,8 +135,13 @@ func (t *Thread) index(m *Message) {
 	}
 }
 
-// Apply folds one event.
+// Apply folds one event. Of dialects with tickets it is given only what Revisions
+// has taken.
 func (t *Thread) Apply(r Recorded) {
+	if r.Dialect.HasTickets() {
+		t.applyTicket(r)
+		return
+	}
 	if r.Dialect.HasEpisodes() && !t.moveOn(r) {
 		return
 	}

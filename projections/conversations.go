@@ -17,7 +17,8 @@ import (
 const earlyKept = time.Hour
 
 // Conversations is the read model of contacts, conversations and messages with
-// their status history. The rows are the fold of the streams (domain.Thread):
+// their status history, and in dialects that have tickets of people, tickets and
+// posts (tickets.go). The rows are the fold of the streams (domain.Thread):
 // they are the same whatever the batches were, and when a record of a message
 // or a receipt has landed twice.
 //
@@ -34,21 +35,56 @@ func (Conversations) Name() string { return "conversations" }
 // tx alone: if the process dies, or the transaction is rolled back, nothing has
 // happened.
 func (Conversations) Apply(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded) error {
-	if len(events) == 0 {
-		return nil
+	for len(events) > 0 {
+		part := uptoRemoval(events)
+		events = events[len(part):]
+		if err := applyPart(ctx, tx, partition, part, len(events) == 0); err != nil {
+			return err
+		}
 	}
-	rows, err := loadThread(ctx, tx, domain.NeedsOf(events))
+	return nil
+}
+
+// uptoRemoval cuts a run behind its first event that removes rows which nobody has
+// in memory: what follows has to be read after it.
+func uptoRemoval(events []domain.Recorded) []domain.Recorded {
+	for i, r := range events {
+		if _, removes := r.Data.(domain.ContactRemoved); removes {
+			return events[:i+1]
+		}
+	}
+	return events
+}
+
+func applyPart(ctx context.Context, tx pgx.Tx, partition int, events []domain.Recorded, last bool) error {
+	tickets := newTicketRun(events)
+	rows, err := loadThread(ctx, tx, domain.NeedsOf(events), tickets)
 	if err != nil {
 		return fmt.Errorf("load what %d events of partition %d touch: %w", len(events), partition, err)
 	}
 	newest := events[0].Time
 	for _, r := range events {
-		rows.thread.Apply(r)
+		if tickets.apply(r) {
+			rows.thread.Apply(r)
+		}
 		if r.Time.After(newest) {
 			newest = r.Time
 		}
 	}
-	if err := rows.write(ctx, tx, partition, newest.Add(-earlyKept)); err != nil {
+	b := &pgx.Batch{}
+	err = rows.queueWrite(b, partition, newest.Add(-earlyKept))
+	if err == nil {
+		err = tickets.queueWrite(b)
+	}
+	if err == nil {
+		tickets.queueErase(b)
+		send := sendBatch
+		if last {
+			send = sendLast
+		}
+		err = send(ctx, tx, b)
+	}
+	if err != nil {
 		return fmt.Errorf("write what %d events of partition %d changed: %w", len(events), partition, err)
 	}
 	return nil

@@ -51,7 +51,7 @@ const (
 )
 
 // loadThread reads what a batch touches, in one round trip.
-func loadThread(ctx context.Context, tx pgx.Tx, n domain.Needs) (*threadRows, error) {
+func loadThread(ctx context.Context, tx pgx.Tx, n domain.Needs, tickets *ticketRun) (*threadRows, error) {
 	rows := &threadRows{thread: domain.NewThread(), stored: map[uuid.UUID]struct{}{}, episodes: map[uuid.UUID]episode{}}
 	b := &pgx.Batch{}
 	b.Queue(planByIndex)
@@ -69,6 +69,7 @@ func loadThread(ctx context.Context, tx pgx.Tx, n domain.Needs) (*threadRows, er
 		b.Queue(selectExternal, conversations, externals).Query(eachRow(rows.loadMessage))
 		b.Queue(selectEarly, conversations, externals).Query(eachRow(rows.loadEarly))
 	}
+	tickets.queueLoad(b)
 	if err := sendBatch(ctx, tx, b); err != nil {
 		return nil, err
 	}

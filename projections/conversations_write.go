@@ -2,7 +2,6 @@ package projections
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -75,6 +74,8 @@ const (
 			n (id, external_id, status, reason, status_history)
 		where m.id = n.id`
 
+	updateContents = `update messages m set content = n.content from unnest($1::uuid[], $2::jsonb[]) n (id, content) where m.id = n.id`
+
 	deleteMessages = `delete from messages where id = any($1)`
 
 	// A receipt that is told again waits anew.
@@ -91,10 +92,9 @@ const (
 	expireEarly = `delete from early_receipts where partition = $1 and recorded_at < $2`
 )
 
-// write puts what the batch changed into the rows, in one round trip. Keys are
-// sorted, so that two writers would not wait for each other in a circle.
-func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expired time.Time) error {
-	b := &pgx.Batch{}
+// queueWrite puts what the batch changed into the rows. Keys are sorted, so that
+// two writers would not wait for each other in a circle.
+func (t *threadRows) queueWrite(b *pgx.Batch, partition int, expired time.Time) error {
 	if err := t.writeContacts(b); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (t *threadRows) write(ctx context.Context, tx pgx.Tx, partition int, expire
 	}
 	t.writeEarly(b, partition)
 	b.Queue(expireEarly, partition, expired)
-	return sendLast(ctx, tx, b)
+	return nil
 }
 
 func (t *threadRows) writeContacts(b *pgx.Batch) error {
@@ -290,7 +290,24 @@ func (t *threadRows) writeMessages(b *pgx.Batch, partition int) error {
 			column(changed, func(m row) string { return m.Reason }),
 			histories)
 	}
+	if err := t.rewriteMessages(b); err != nil {
+		return err
+	}
 	t.deleteMessages(b)
+	return nil
+}
+
+// rewriteMessages writes what stored messages say now.
+func (t *threadRows) rewriteMessages(b *pgx.Batch) error {
+	_, rows := split(t, t.thread.DirtyContents, t.thread.Messages)
+	if len(rows) == 0 {
+		return nil
+	}
+	contents, err := encoded(rows, func(m *domain.Message) any { return m.Content })
+	if err != nil {
+		return fmt.Errorf("encode what messages say: %w", err)
+	}
+	b.Queue(updateContents, column(rows, func(m *domain.Message) [16]byte { return m.ID }), contents)
 	return nil
 }
 
@@ -371,7 +388,7 @@ func column[T, V any](rows []T, of func(T) V) []V {
 func encoded[T any](rows []T, of func(T) any) ([]json.RawMessage, error) {
 	values := make([]json.RawMessage, len(rows))
 	for i, r := range rows {
-		value, err := json.Marshal(of(r))
+		value, err := stateOf(of(r))
 		if err != nil {
 			return nil, err
 		}

@@ -164,7 +164,7 @@ func (p *Deliveries) LastRefusal(ctx context.Context, channel string) (at time.T
 	err = p.pool.QueryRow(ctx, `
 		select d.settled_at, a.http_status from (
 			select id, attempts, settled_at from deliveries
-			where channel_id = $1 and dialect not in ('respondio', 'ismessenger') and kind not in ('function', 'subscription') and settled_at is not null
+			where channel_id = $1 and dialect not in ('respondio', 'ismessenger') and target = channel_id and settled_at is not null
 			order by settled_at desc limit 1
 		) d cross join lateral (
 			select http_status from delivery_attempts where delivery_id = d.id and number = d.attempts offset 0
