@@ -87,15 +87,22 @@ type Limits struct {
 
 // LimitsOf gives the limits of a dialect (respond-io.md 3.3 and 4.2).
 func LimitsOf(d Dialect) Limits {
-	if d == DialectVoximplant { // voximplant-kit.md 8.3
+	switch d {
+	case DialectVoximplant: // voximplant-kit.md 8.3
 		return Limits{
 			Text: 65536, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
 			Address: 256, Title: 256, Items: 100, NoQuickReply: true,
 		}
-	}
-	return Limits{
-		Text: 7000, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
-		Address: 256, Title: 256, Reply: 256, Replies: 10,
+	case DialectChannelX: // channelx.md 2.7
+		return Limits{
+			Text: 150_000, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
+			Address: 256, Title: 256, Reply: 256, Replies: 10, Items: 15,
+		}
+	default:
+		return Limits{
+			Text: 7000, URL: 2000, MimeType: 255, FileName: 256, Description: 256,
+			Address: 256, Title: 256, Reply: 256, Replies: 10,
+		}
 	}
 }
 

@@ -151,11 +151,15 @@ func PeopleChannel(account string) string { return "people~" + account }
 // of tickets and a contact that two inboxes share. All their events of an account
 // are one partition.
 func (e Event) PartitionKey() string {
-	if e.Dialect == DialectChannelX {
-		return "account/" + e.Account
+	if e.Dialect.HasTickets() {
+		return AccountKey(e.Account)
 	}
 	return e.Stream()
 }
+
+// AccountKey is the partition key of what is told about an account's people and
+// tickets.
+func AccountKey(account string) string { return "account/" + account }
 
 // About starts an event of a dialect with tickets, on the stream of an identity.
 func (i Identity) About(account string, now time.Time) Event {
