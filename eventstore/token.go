@@ -93,6 +93,20 @@ func (r *Registry) Tokens(account string) []domain.Token {
 	return list
 }
 
+// ActingTokens lists all platform tokens of an account: those that exist by
+// configuration, then those of Tokens.
+func (r *Registry) ActingTokens(account string) []domain.Token {
+	var list []domain.Token
+	r.mu.RLock()
+	for _, t := range r.fixed {
+		if t.Account == account {
+			list = append(list, t)
+		}
+	}
+	r.mu.RUnlock()
+	return append(list, r.Tokens(account)...)
+}
+
 // CreateToken makes a platform token known.
 func (r *Registry) CreateToken(ctx context.Context, t domain.Token) (domain.Token, error) {
 	if err := r.begin(ctx); err != nil {

@@ -24,6 +24,9 @@ const (
 	maxInMemory  = 1 << 20  // bytes of files that are not put on disk
 )
 
+// urlEncoded is the type of plain forms.
+const urlEncoded = "application/x-www-form-urlencoded"
+
 // params is what a request says, whatever its encoding: objects, lists, texts,
 // numbers, booleans and nulls. What the body says of a name is all that counts;
 // the query tells of the others.
@@ -50,21 +53,27 @@ func readParams(w http.ResponseWriter, r *http.Request, limit int64) (*params, e
 	}
 	if kind == "multipart/form-data" && options["boundary"] != "" {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		return p, p.readMultipart(multipart.NewReader(r.Body, options["boundary"]))
+		if err := p.readMultipart(multipart.NewReader(r.Body, options["boundary"])); err != nil {
+			return nil, err
+		}
+		return p, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, maxPlainBody)))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlainBody))
 	if err != nil {
 		return nil, unread(err)
 	}
 	trimmed := bytes.TrimSpace(body)
 	switch {
 	case len(trimmed) == 0:
-	case strings.HasSuffix(kind, "json"), kind != "application/x-www-form-urlencoded" && trimmed[0] == '{':
-		p.body, err = parseJSON(trimmed)
+	case strings.HasSuffix(kind, "json"), trimmed[0] == '{' && (kind != urlEncoded || json.Valid(trimmed)):
+		p.body, err = parseJSON(trimmed) // some clients send it under the default of their library
 	default:
 		p.body, err = parsePairs(string(trimmed))
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // readMultipart reads a body in parts. Between texts of different names the order
@@ -281,14 +290,37 @@ func each[T any](p *params, path []string, read func(any) (T, bool)) ([]T, bool)
 	return values, true
 }
 
-// list reads a list of anything. Numbers in it are float64.
+// list reads a list of anything, or an object whose members are named 0, 1 and so
+// on, as forms have it. Numbers in it are float64.
 func (p *params) list(path ...string) ([]any, bool) {
 	v, _ := p.get(path...)
 	list, ok := v.([]any)
+	if object, isObject := v.(map[string]any); isObject && len(object) > 0 {
+		list, ok = numbered(object)
+	}
 	if !ok {
 		return nil, false
 	}
 	return plain(list).([]any), true //nolint:forcetypeassert // plain keeps the kind
+}
+
+// numbered gives the members of an object in the order of their names, which are
+// numbers; false where one is none.
+func numbered(object map[string]any) ([]any, bool) {
+	names := make([]uint64, 0, len(object))
+	for name := range object {
+		n, err := strconv.ParseUint(name, 10, 32)
+		if err != nil || strconv.FormatUint(n, 10) != name {
+			return nil, false
+		}
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	list := make([]any, len(names))
+	for i, n := range names {
+		list[i] = object[strconv.FormatUint(n, 10)]
+	}
+	return list, true
 }
 
 // files gives the files that came under a name, whether or not it ends in

@@ -64,11 +64,9 @@ func put(root map[string]any, name, value string, left *int) error {
 	if path[0] == "" {
 		return nil
 	}
-	v, err := merged(root, path, clean(value))
-	if err != nil {
+	if _, err := merged(root, path, clean(value)); err != nil { // root is changed in place
 		return fmt.Errorf("%w: %q contradicts what is before it", errBadRequest, name)
 	}
-	_ = v // root is changed in place
 	return nil
 }
 

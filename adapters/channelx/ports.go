@@ -10,13 +10,16 @@ import (
 
 // directory is what has been set up, in memory, as it is now.
 type directory interface {
-	// Token finds a platform token by its secret, unless its account is disabled.
+	// Token finds a platform token by its secret. That of a disabled account is good
+	// for nothing: it comes with false.
 	Token(secret string) (domain.Token, bool)
 	Account(name string) (domain.Account, bool)
 	// AccountByNumber finds an account by domain.Account.WireNumber.
 	AccountByNumber(number int64) (domain.Account, bool)
 	Agent(account string, number int64) (domain.Agent, bool)
 	Agents(account string) []domain.Agent
+	// Tokens lists all tokens of an account, also those that exist by configuration:
+	// whoever may act can be given a conversation.
 	Tokens(account string) []domain.Token
 	Queue(account string, number int64) (domain.Queue, bool)
 	Queues(account string) []domain.Queue
