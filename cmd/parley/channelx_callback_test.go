@@ -41,7 +41,7 @@ var cxCallbackCases = []cxCase{
 	}},
 	{"072", func(t *testing.T, s *cx) {
 		v := s.office(t).talk(t)
-		first, last := v.turnedAway(t, http.StatusServiceUnavailable)
+		first, last := v.turnedAway(t, func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) })
 		if wait := last.at.Sub(first.at); wait < 800*time.Millisecond {
 			t.Errorf("repeated after %s", wait)
 		}
@@ -255,16 +255,16 @@ func (o *cxOffice) settled(t *testing.T) {
 	})
 }
 
-// turnedAway has the receiver refuse a message once, with a status, while two more
-// are said; it expects the same call again, before the others, and gives both.
-func (v *cxTalk) turnedAway(t *testing.T, status int) (first, again cxHook) {
+// turnedAway has the receiver refuse a message once while two more are said; it
+// expects the same call again, before the others, and gives both.
+func (v *cxTalk) turnedAway(t *testing.T, refuse func(http.ResponseWriter)) (first, again cxHook) {
 	t.Helper()
 	v.fence(t)
 	v.office.settled(t)
 	var refused atomic.Bool
 	v.office.receiver.answers(func(_ int, call cxHook, w http.ResponseWriter, _ *http.Request) {
 		if call.body.at("content").equals("once more") && refused.CompareAndSwap(false, true) {
-			w.WriteHeader(status)
+			refuse(w)
 		}
 	})
 	before := len(v.office.receiver.calledFor(v.id))

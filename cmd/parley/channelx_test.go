@@ -57,6 +57,7 @@ type cx struct {
 	client  *http.Client
 	fixture *cxOffice    // the account default with inbox 3
 	serial  atomic.Int64 // makes names that nothing else has
+	killed  atomic.Bool  // Parley is about to be: whom it answers no more goes home
 }
 
 // newCX starts a Parley and makes the fixtures.

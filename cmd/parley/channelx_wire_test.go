@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -65,12 +66,15 @@ func (s *cx) send(t testing.TB, method, path string, headers cxHeaders, body any
 	t.Helper()
 	got, err := s.try(t, method, path, headers, body)
 	if err != nil {
+		if s.killed.Load() {
+			runtime.Goexit()
+		}
 		t.Fatal(err)
 	}
 	return got
 }
 
-// try is send for those who know what to do when Parley is away.
+// try is send for those who know what to do when there is no answer.
 func (s *cx) try(t testing.TB, method, path string, headers cxHeaders, body any) (answered, error) {
 	t.Helper()
 	contentType, reader := "application/json", io.Reader(nil)
