@@ -74,7 +74,7 @@ func (b *cxBridge) finds(t *testing.T) {
 // source is the source_id of the bridge's conversation.
 func (b *cxBridge) source() string { return fmt.Sprintf("%s@bridge-%d", b.phone, b.n) }
 
-// opens opens a conversation under a source_id of its own.
+// opens begins a conversation under a source_id of its own.
 func (b *cxBridge) opens(t *testing.T) {
 	t.Helper()
 	b.contact.source = b.source()
@@ -140,7 +140,7 @@ func (b *cxBridge) reports(status string) func(*testing.T) {
 	}
 }
 
-// deletes deletes the reply, which stays in the list as deleted.
+// deletes takes the reply back, which stays in the list as deleted.
 func (b *cxBridge) deletes(t *testing.T) {
 	t.Helper()
 	reply := b.talk.messages(t)[1].at("id").integer()

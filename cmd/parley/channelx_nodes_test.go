@@ -38,29 +38,32 @@ func TestChannelXNodes(t *testing.T) {
 	here := s.office(t)
 	there := here.onNode(t, b)
 
-	t.Run("at once", func(t *testing.T) { cxAtOnce(t, here, there) })
-	t.Run("sockets", func(t *testing.T) { cxSockets(t, here, there) })
-	t.Run("numbers", func(t *testing.T) { cxNumbers(t, s.office(t), b) })
-	t.Run("bridges", func(t *testing.T) {
-		o := s.office(t)
-		all := append(o.bridges(8), o.onNode(t, b).bridges(8)...)
-		for i, bridge := range all[8:] { // both nodes look for the same customers
-			bridge.n, bridge.phone = i+8, all[i].phone
-		}
-		var running sync.WaitGroup
-		for _, bridge := range all {
-			running.Go(func() { bridge.goesOn(t, func() bool { return true }) })
-		}
-		running.Wait()
-		if t.Failed() {
-			t.FailNow()
-		}
-		for _, bridge := range all {
-			bridge.told(t)
-		}
-		o.reads(t, "/contacts").at("meta", "count").is(4)
-	})
+	cxAtOnce(t, here, there)
+	cxSockets(t, here, there)
+	cxNumbers(t, s.office(t), b)
+	cxBridgesOfBoth(t, s.office(t), b)
 	c.stop()
+}
+
+// cxBridgesOfBoth lets bridges of both nodes look for the same customers.
+func cxBridgesOfBoth(t *testing.T, here *cxOffice, b *process) { //nolint:thelper // a test
+	all := here.bridges(8)
+	for i, bridge := range here.onNode(t, b).bridges(8) {
+		bridge.n, bridge.phone = i+8, all[i].phone
+		all = append(all, bridge)
+	}
+	var running sync.WaitGroup
+	for _, bridge := range all {
+		running.Go(func() { bridge.goesOn(t, func() bool { return true }) })
+	}
+	running.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	for _, bridge := range all {
+		bridge.told(t)
+	}
+	here.reads(t, "/contacts").at("meta", "count").is(4)
 }
 
 // cxAtOnce writes on one node and reads on the other, in turns.

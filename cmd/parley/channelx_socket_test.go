@@ -93,7 +93,7 @@ func (c *cxSocket) read() {
 	}
 }
 
-// sends sends a frame.
+// sends writes a frame.
 func (c *cxSocket) sends(t *testing.T, frame object) {
 	t.Helper()
 	text, err := json.Marshal(frame)
@@ -169,7 +169,9 @@ func (c *cxSocket) count(name string, pairs ...any) (n int) {
 }
 
 // cxRoom is the identifier with which a contact listens.
-func cxRoom(token string) string { return fmt.Sprintf(`{"channel":"RoomChannel","pubsub_token":"%s"}`, token) }
+func cxRoom(token string) string {
+	return fmt.Sprintf(`{"channel":"RoomChannel","pubsub_token":"%s"}`, token)
+}
 
 // subscribes subscribes, and waits for the confirmation.
 func (c *cxSocket) subscribes(t *testing.T, identifier string) {

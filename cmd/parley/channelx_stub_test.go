@@ -58,7 +58,7 @@ type cxReceiver struct {
 	calls   []cxHook
 	secret  string
 	answer  func(n int, call cxHook, w http.ResponseWriter, r *http.Request) // n counts calls from 1
-	changed chan struct{}                                                  // closed at the next call
+	changed chan struct{}                                                    // closed at the next call
 }
 
 func newCXReceiver(t testing.TB) *cxReceiver {

@@ -254,13 +254,13 @@ func (o *cxOffice) gets(t *testing.T, got answered) cxValue {
 	return cxRead(t, "answer", got.raw)
 }
 
-// reads reads from the application API.
+// reads gets an answer of the application API.
 func (o *cxOffice) reads(t *testing.T, path string) cxValue {
 	t.Helper()
 	return o.gets(t, o.app(t, http.MethodGet, path, nil))
 }
 
-// posts posts to the application API.
+// posts makes a post to the application API.
 func (o *cxOffice) posts(t *testing.T, path string, body any) cxValue {
 	t.Helper()
 	return o.gets(t, o.app(t, http.MethodPost, path, body))
