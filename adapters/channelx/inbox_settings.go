@@ -56,8 +56,9 @@ func (e *invalidRecord) add(attribute, text string) {
 }
 
 func changeName(name *string, p *params, wrong *invalidRecord) {
+	before := len(wrong.Texts)
 	changeText(name, p, domain.MaxChannelName, "Name", wrong, "name")
-	if strings.TrimSpace(*name) == "" {
+	if strings.TrimSpace(*name) == "" && len(wrong.Texts) == before {
 		wrong.add("name", "Name can't be blank")
 	}
 }
