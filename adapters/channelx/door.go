@@ -29,7 +29,7 @@ func DefaultLimits() Limits {
 	return Limits{Requests: 3000, Searches: 100, Counts: 30, Messages: 200, Attachment: 40 << 20}
 }
 
-// Config wires a Door. All of it must be set.
+// Config wires a Door. All of it must be set but Sockets.
 type Config struct {
 	Directory  directory
 	Inboxes    inboxes
@@ -51,6 +51,7 @@ type Config struct {
 	Random     io.Reader
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Sockets    *Sockets // nil = there are none
 }
 
 // Door takes in what integrations and contacts ask for.
@@ -59,6 +60,7 @@ type Door struct {
 
 	desk     *desk
 	view     *view
+	cable    *cable // nil where there are no sockets
 	metrics  *metrics
 	requests *limiter // by address
 	searches *limiter // by account
@@ -79,8 +81,14 @@ func New(cfg Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
+	roll := newRoll(cfg.Presence, cfg.Now, cfg.Logger)
+	cfg.Presence = roll
+	cable, err := newCable(cfg, roll)
+	if err != nil {
+		return nil, err
+	}
 	return &Door{
-		Config: cfg, desk: desk, metrics: m, view: newView(cfg),
+		Config: cfg, desk: desk, metrics: m, view: newView(cfg), cable: cable,
 		requests: newLimiter(cfg.Limits.Requests), searches: newLimiter(cfg.Limits.Searches), counts: newLimiter(cfg.Limits.Counts),
 	}, nil
 }
@@ -290,6 +298,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.labelRoutes(mux)
 	d.staffRoutes(mux)
 	d.webhookRoutes(mux)
+	d.cableRoutes(mux)
 }
 
 // catch answers below a prefix what no route takes.
