@@ -6,7 +6,8 @@ import "time"
 // delivery makes the same bytes.
 type Header struct{ Name, Value string }
 
-// Call is what a dialect wants sent for a delivery.
+// Call is what a dialect wants sent for a delivery. One without a URL is none:
+// there is nobody any more who wants to be told, and the delivery is done.
 type Call struct {
 	Method  string
 	URL     string

@@ -143,6 +143,10 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 		r.dialect, r.answer = dialect, domain.Answer{Fault: r.Reason, Detail: r.Detail}
 		return r
 	}
+	if request.URL == "" {
+		told := domain.Outcome{Verdict: domain.Delivered, Reason: domain.ReasonOK, Detail: "nobody was called: there is no callback"}
+		return &result{Outcome: told, dialect: dialect}
+	}
 	if c.limited {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			WroteRequest:         func(httptrace.WroteRequestInfo) { w.wrote(c) },
