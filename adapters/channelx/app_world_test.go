@@ -60,6 +60,8 @@ type office struct {
 	asked    []domain.PersonQuery
 	wanted   []domain.TicketQuery
 	kept     []string // names of files
+	paused   map[string]domain.Endpoint
+	appended []domain.Event
 
 	mux *http.ServeMux
 }
@@ -105,7 +107,7 @@ func newOffice(t *testing.T) *office {
 	o.channels["kit"] = domain.Channel{ID: "kit", Account: officeAccount, Dialect: domain.DialectVoximplant, Name: "another dialect's"}
 
 	d, err := New(Config{
-		Directory: o, Inboxes: o, InboxAdmin: o, Webhooks: o, People: o, Tickets: o, Numbers: officeNumbers{o}, Freshness: o, Presence: o, Keeper: o, Minter: o,
+		Directory: o, Inboxes: o, InboxAdmin: o, Endpoints: o, Log: o, Webhooks: o, People: o, Tickets: o, Numbers: officeNumbers{o}, Freshness: o, Presence: o, Keeper: o, Minter: o,
 		PublicURL: "http://parley.example.com", Limits: Limits{Searches: 20}, Now: func() time.Time { return officeNoon }, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
@@ -305,6 +307,22 @@ func (o *office) DeleteChannel(_ context.Context, id string) error {
 	defer o.mu.Unlock()
 	delete(o.channels, id)
 	return nil
+}
+
+func (o *office) Endpoint(target string) (domain.Endpoint, bool) { e, ok := o.paused[target]; return e, ok }
+
+func (o *office) ChangeEndpoint(_ context.Context, _, target string, change func(*domain.Endpoint) error) (domain.Endpoint, error) {
+	e := o.paused[target]
+	if err := change(&e); err != nil {
+		return e, err
+	}
+	o.paused[target] = e
+	return e, nil
+}
+
+func (o *office) Append(_ context.Context, events ...domain.Event) ([]domain.Position, error) {
+	o.appended = append(o.appended, events...)
+	return make([]domain.Position, len(events)), nil
 }
 
 func (o *office) LastInbox() int64 { return 4 }

@@ -20,7 +20,7 @@ func (d *Door) takeAvatar(ctx context.Context, p *params, to *string) error {
 	if err != nil || !strings.HasPrefix(kind, "image/") || header.Size == 0 {
 		return invalidRecord{Texts: []string{"Avatar type not supported"}, Attributes: []string{"avatar"}}
 	}
-	if header.Size > maxAvatar {
+	if header.Size > maxPicture {
 		return invalidRecord{Texts: []string{"Avatar is too big"}, Attributes: []string{"avatar"}}
 	}
 	file, err := header.Open()
@@ -36,5 +36,5 @@ func (d *Door) takeAvatar(ctx context.Context, p *params, to *string) error {
 	return nil
 }
 
-// maxAvatar bounds a picture, in bytes.
-const maxAvatar = 15 << 20
+// maxPicture bounds a picture, in bytes.
+const maxPicture = 15 << 20

@@ -34,6 +34,7 @@ type Config struct {
 	Directory  directory
 	Inboxes    inboxes
 	InboxAdmin inboxAdmin
+	Endpoints  endpoints
 	Webhooks   webhooks
 	People     people
 	Tickets    tickets

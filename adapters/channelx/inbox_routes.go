@@ -169,6 +169,9 @@ func (d *Door) applyInbox(ctx context.Context, c caller, ch domain.Channel, chan
 	if err != nil {
 		return nil, err
 	}
+	if changed.CallbackURL != ch.CallbackURL {
+		d.moved(ctx, c, ch.ID)
+	}
 	return d.view.inbox(changed, c.admin), nil
 }
 

@@ -161,6 +161,27 @@ func TestAChangeLeavesWhatItDoesNotName(t *testing.T) {
 	o.refuses(t, adminToken, http.MethodPatch, "/inboxes/3", `{"name":""}`, http.StatusUnprocessableEntity, `{"message":"Name can't be blank","attributes":["name"]}`)
 }
 
+func TestAnEndpointThatMovesIsCalledAgain(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	hook := domain.WebhookTarget(officeAccount, 1)
+	o.paused = map[string]domain.Endpoint{}
+	for _, target := range []string{bridge, hook} {
+		o.paused[target] = domain.Endpoint{Target: target, Account: officeAccount, State: domain.EndpointPaused, Reason: domain.EndpointGone}
+	}
+	o.gets(t, adminToken, http.MethodPost, "/webhooks", `{"url":"https://example.com/1"}`)
+	o.gets(t, adminToken, http.MethodPatch, "/webhooks/1", `{"name":"CRM"}`)
+	o.gets(t, adminToken, http.MethodPatch, "/inboxes/3", `{"name":"Bridge"}`)
+	if len(o.appended) != 0 {
+		t.Errorf("without another address it appended %v", o.appended)
+	}
+	o.gets(t, adminToken, http.MethodPatch, "/webhooks/1", `{"url":"https://example.com/2"}`)
+	o.gets(t, adminToken, http.MethodPatch, "/inboxes/3", `{"channel":{"webhook_url":"https://example.com/new"}}`)
+	if len(o.appended) != 2 || o.paused[bridge].State != domain.EndpointHealthy || o.paused[hook].State != domain.EndpointHealthy {
+		t.Errorf("it appended %v, the endpoints are %v", o.appended, o.paused)
+	}
+}
+
 func TestASecretIsReplaced(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

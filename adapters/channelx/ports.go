@@ -46,6 +46,14 @@ type inboxAdmin interface {
 	LastInbox() int64
 }
 
+// endpoints are what was decided about where callbacks go: nothing is sent to one
+// that is paused.
+type endpoints interface {
+	Endpoint(target string) (domain.Endpoint, bool)
+	// ChangeEndpoint decides about one; nobody else on this node does meanwhile.
+	ChangeEndpoint(ctx context.Context, account, target string, change func(*domain.Endpoint) error) (domain.Endpoint, error)
+}
+
 // webhooks are the webhooks of accounts, in memory, and their changes.
 type webhooks interface {
 	Webhooks(account string) []domain.Webhook

@@ -89,11 +89,16 @@ func (d *Door) changeWebhook(ctx context.Context, c caller, r *request) (any, er
 	if err != nil {
 		return nil, err
 	}
+	var before string
 	changed, err := d.Webhooks.ChangeWebhook(ctx, c.account.Name, number, func(w *domain.Webhook) error {
+		before = w.URL
 		return d.setWebhook(w, c, r.params)
 	})
 	if err != nil {
 		return nil, webhookRefused(err)
+	}
+	if changed.URL != before {
+		d.moved(ctx, c, domain.WebhookTarget(changed.Account, changed.Number))
 	}
 	return payload{webhookBody{d.showWebhook(c, changed)}}, nil
 }
