@@ -32,13 +32,17 @@ func (p Person) Listed() bool { return p.Email != "" || p.Phone != "" || p.Ident
 // Identity is how one channel knows a person (channelx.md 1, where it is a
 // contact inbox).
 type Identity struct {
-	ID        int64     `json:"id"`       // of the installation
-	Revision  int       `json:"revision"` // counts changes, from 1; a merge is one
-	PersonID  int64     `json:"person_id"`
-	Channel   string    `json:"channel_id"`
-	SourceID  string    `json:"source_id"`          // unique in the channel
-	Verified  bool      `json:"verified,omitempty"` // the person has proved the identifier (channelx.md 5.2)
-	TokenHash string    `json:"token_sha256"`       // of the token that listens to it, hex
+	ID       int64  `json:"id"`       // of the installation
+	Revision int    `json:"revision"` // counts changes, from 1; a merge is one
+	PersonID int64  `json:"person_id"`
+	Channel  string `json:"channel_id"`
+	SourceID string `json:"source_id"`          // unique in the channel
+	Verified bool   `json:"verified,omitempty"` // the person has proved the identifier (channelx.md 5.2)
+	// Claimed says that the person was found by what anybody could have said of
+	// themselves, such as an e-mail address: verified identities of the person do not
+	// see what is the identity's, until it is verified, too.
+	Claimed   bool      `json:"claimed,omitempty"`
+	TokenHash string    `json:"token_sha256"` // of the token that listens to it, hex
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }

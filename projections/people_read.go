@@ -14,7 +14,7 @@ import (
 const (
 	personColumns = `p.state, p.last_activity_at`
 
-	identityColumns = `i.id, i.channel_id, i.person_id, i.revision, i.source_id, i.verified, i.token_hash, i.created_at, i.updated_at`
+	identityColumns = `i.id, i.channel_id, i.person_id, i.revision, i.source_id, i.verified, i.claimed, i.token_hash, i.created_at, i.updated_at`
 )
 
 func scanPerson(row pgx.CollectableRow, p *domain.PersonSeen, more ...any) error {
@@ -38,7 +38,7 @@ func utc(t *time.Time) *time.Time {
 }
 
 func identityFields(i *domain.Identity) []any {
-	return []any{&i.ID, &i.Channel, &i.PersonID, &i.Revision, &i.SourceID, &i.Verified, &i.TokenHash, &i.CreatedAt, &i.UpdatedAt}
+	return []any{&i.ID, &i.Channel, &i.PersonID, &i.Revision, &i.SourceID, &i.Verified, &i.Claimed, &i.TokenHash, &i.CreatedAt, &i.UpdatedAt}
 }
 
 func scanIdentity(row pgx.CollectableRow, i *domain.Identity, more ...any) error {

@@ -74,7 +74,7 @@ const (
 	selectPeople = `select id, account, revision, removed, last_activity_at from people where id = any(
 		array(select unnest($1::bigint[]) union select person_id from identities where id = any($2::bigint[])))`
 
-	selectIdentities = `select id, account, channel_id, person_id, revision, removed, source_id, verified, token_hash,
+	selectIdentities = `select id, account, channel_id, person_id, revision, removed, source_id, verified, claimed, token_hash,
 			created_at, updated_at
 		from identities where id = any(
 			array(select unnest($1::bigint[]) union select id from identities where person_id = any($2::bigint[]) and not removed))`
@@ -111,7 +111,7 @@ func (run *ticketRun) loadPerson(row pgx.CollectableRow) error {
 
 func (run *ticketRun) loadIdentity(row pgx.CollectableRow) error {
 	i, known := &identityRow{}, &domain.Revised{}
-	err := row.Scan(&i.ID, &i.account, &i.Channel, &i.PersonID, &i.Revision, &known.Removed, &i.SourceID, &i.Verified, &i.TokenHash,
+	err := row.Scan(&i.ID, &i.account, &i.Channel, &i.PersonID, &i.Revision, &known.Removed, &i.SourceID, &i.Verified, &i.Claimed, &i.TokenHash,
 		&i.CreatedAt, &i.UpdatedAt)
 	if err != nil {
 		return fmt.Errorf("read an identity: %w", err)

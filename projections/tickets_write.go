@@ -28,11 +28,11 @@ const (
 		from unnest($1::bigint[], $2::timestamptz[]) n (id, at) where p.id = n.id`
 
 	upsertIdentities = `insert into identities as i (id, account, channel_id, person_id, revision, source_id, verified,
-			token_hash, created_at, updated_at)
+			claimed, token_hash, created_at, updated_at)
 		select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::text[], $7::boolean[],
-			$8::text[], $9::timestamptz[], $10::timestamptz[])
+			$8::boolean[], $9::text[], $10::timestamptz[], $11::timestamptz[])
 		on conflict (id) do update set person_id = excluded.person_id, revision = excluded.revision,
-			source_id = excluded.source_id, verified = excluded.verified, token_hash = excluded.token_hash,
+			source_id = excluded.source_id, verified = excluded.verified, claimed = excluded.claimed, token_hash = excluded.token_hash,
 			updated_at = excluded.updated_at`
 
 	upsertTickets = `insert into tickets as t (id, account, number, channel_id, identity_id, revision, status, priority,
@@ -171,6 +171,7 @@ func (run *ticketRun) writeIdentities(b *pgx.Batch) {
 		column(rows, func(i row) int32 { return int32(i.Revision) }),
 		column(rows, func(i row) string { return storable(i.SourceID) }),
 		column(rows, func(i row) bool { return i.Verified }),
+		column(rows, func(i row) bool { return i.Claimed }),
 		column(rows, func(i row) string { return i.TokenHash }),
 		column(rows, func(i row) time.Time { return i.CreatedAt }),
 		column(rows, func(i row) time.Time { return i.UpdatedAt }))

@@ -33,6 +33,7 @@ create table identities (
     removed    boolean     not null default false,
     source_id  text collate "C" not null,
     verified   boolean     not null,
+    claimed    boolean     not null,
     token_hash text collate "C" not null,
     created_at timestamptz not null,
     updated_at timestamptz not null
@@ -109,7 +110,7 @@ create table delivery_revisions (
     kind     text collate "C" not null, -- person, ticket or post
     id       uuid   not null,
     revision int    not null,
-    error    text   not null default '', -- why the post failed, '' = it has not
+    error    text,            -- why the post failed, null = it has not
     primary key (kind, id)
 ) with (fillfactor = 70);
 
