@@ -93,7 +93,6 @@ type counted struct {
 	url     string
 	calls   atomic.Int64
 	bad     atomic.Int64
-	over    atomic.Bool // storms are over
 }
 
 // newMannered starts a receiver with manners.
@@ -118,7 +117,7 @@ func (r *run) newMannered(ctx context.Context, m manners, certs *certificates) (
 	}
 	if m.answer != nil {
 		c.answer = func(w http.ResponseWriter, req *http.Request) bool {
-			if c.calls.Add(1)%m.every != 0 || m.storm && (c.over.Load() || time.Now().Unix()%6 != 0) {
+			if c.calls.Add(1)%m.every != 0 || m.storm && time.Now().Unix()%6 != 0 {
 				return false
 			}
 			c.bad.Add(1)
