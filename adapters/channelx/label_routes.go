@@ -3,8 +3,6 @@ package channelx
 import (
 	"context"
 	"net/http"
-
-	"github.com/parley-im/parley/domain"
 )
 
 // labelColor is the colour of all labels: tags of an account have none of their own.
@@ -49,31 +47,10 @@ func (d *Door) labelContact(ctx context.Context, c caller, r *request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	labels, err := labelsGiven(r.params)
-	if err != nil {
-		return nil, err
-	}
+	labels, _ := r.params.texts("labels")
 	p, err := d.desk.labelPerson(ctx, c.actor(), id, labels)
 	if err != nil {
 		return nil, err
 	}
 	return payload{nonNil(p.Labels)}, nil
-}
-
-// maxLabels bounds how many labels a contact or a conversation has.
-const maxLabels = 100
-
-// labelsGiven reads the labels that a request puts in the place of others; none is
-// no label.
-func labelsGiven(p *params) ([]string, error) {
-	labels, _ := p.texts("labels")
-	if len(labels) > maxLabels {
-		return nil, invalidRecord{Texts: []string{"Label list has too many labels (maximum is 100)"}, Attributes: []string{"label_list"}}
-	}
-	for _, l := range labels {
-		if len(l) > domain.MaxNumberedName {
-			return nil, invalidRecord{Texts: []string{"Label list is invalid"}, Attributes: []string{"label_list"}}
-		}
-	}
-	return labels, nil
 }
