@@ -44,17 +44,17 @@ func appendTold(b, identifier, told []byte) []byte {
 	return append(append(append(b, `,"message":`...), told...), '}')
 }
 
-// command is what a client sends. Identifier is the JSON of a text, and is kept as
+// cableCommand is what a client sends. Identifier is the JSON of a text, and is kept as
 // it was sent: clients match on it.
-type command struct {
+type cableCommand struct {
 	Command    string          `json:"command"`
 	Identifier json.RawMessage `json:"identifier"`
 	Data       json.RawMessage `json:"data"`
 }
 
 // readCommand reads a frame; false when it is none that names a subscription.
-func readCommand(frame []byte) (command, bool) {
-	var c command
+func readCommand(frame []byte) (cableCommand, bool) {
+	var c cableCommand
 	if err := json.Unmarshal(frame, &c); err != nil {
 		return c, false
 	}
@@ -63,7 +63,7 @@ func readCommand(frame []byte) (command, bool) {
 
 // action is what a message command asks for. Its data is JSON text or the object
 // itself.
-func (c command) action() string {
+func (c cableCommand) action() string {
 	raw := []byte(c.Data)
 	var text string
 	if json.Unmarshal(raw, &text) == nil {

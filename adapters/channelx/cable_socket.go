@@ -92,7 +92,7 @@ func (s *socket) read(ctx context.Context) {
 }
 
 // handle carries out a command. Unknown ones do nothing (channelx.md 7.1).
-func (s *socket) handle(ctx context.Context, c command) {
+func (s *socket) handle(ctx context.Context, c cableCommand) {
 	switch c.Command {
 	case commandSubscribe:
 		s.subscribe(ctx, c.Identifier)

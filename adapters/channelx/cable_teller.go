@@ -147,6 +147,9 @@ func (t *teller) shownOf(r domain.Recorded, revision int) []shown {
 	case domain.MessageNoted:
 		return messageShown("message.created", e.Posted, r.Channel)
 	case domain.MessageChanged:
+		if e.Posted != nil && len(e.Posted.Changes) == 0 {
+			return nil // it goes to its callback once more; here it is what it was
+		}
 		return messageShown("message.updated", e.Posted, r.Channel)
 	case domain.MessageFailed:
 		return messageShown("message.updated", t.failed(r, e, revision), r.Channel)
