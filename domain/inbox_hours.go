@@ -29,15 +29,15 @@ func (i Inbox) Location() *time.Location {
 	return location
 }
 
-// hoursOf gives the hours of a day: its own, or from 9 to 17 on working days where
-// the inbox has none at all.
+// hoursOf gives the hours of a day; those that the inbox does not name are from 9
+// to 17, and none at week-ends.
 func (i Inbox) hoursOf(day time.Weekday) Hours {
 	for _, h := range i.Hours {
 		if h.Day == int(day) {
 			return h
 		}
 	}
-	if len(i.Hours) > 0 || day == time.Saturday || day == time.Sunday {
+	if day == time.Saturday || day == time.Sunday {
 		return Hours{Day: int(day), ClosedAll: true}
 	}
 	return Hours{Day: int(day), OpenHour: 9, CloseHour: 17}

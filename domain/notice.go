@@ -81,6 +81,9 @@ func noticeOf(e Event) (n Notice, targets []string, ok bool) {
 	case MessageNoted:
 		return d.Posted.notice(NoticeMessageCreated)
 	case MessageChanged:
+		if d.Posted != nil && d.Posted.Again {
+			return d.Posted.notice(NoticeMessageCreated)
+		}
 		return d.Posted.notice(NoticeMessageUpdated)
 	case MessageFailed:
 		return d.Posted.notice(NoticeMessageUpdated)
@@ -117,9 +120,13 @@ func (t Turned) notice(name string) (Notice, []string, bool) {
 }
 
 // NoticeOf gives what a socket is told of an event: the same as callbacks are, and
-// whether or not any callback is told.
+// whether or not any callback is told. A message that goes to the callback once more
+// is not new to a socket.
 func NoticeOf(r Recorded) (Notice, bool) {
 	n, _, ok := noticeOf(r.Event)
+	if changed, is := r.Data.(MessageChanged); is && changed.Posted != nil && changed.Posted.Again {
+		ok = false
+	}
 	n.At = r.Time
 	return n, ok && r.Dialect == DialectChannelX
 }

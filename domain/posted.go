@@ -17,6 +17,7 @@ type Posted struct {
 	Scene   Scene    `json:"scene"`
 	Changes []Change `json:"changes,omitempty"`
 	EchoID  string   `json:"echo_id,omitempty"` // that the client named it by; told to sockets only
+	Again   bool     `json:"again,omitempty"`   // the callback is told of the message as of a new one
 	By      Author   `json:"by,omitzero"`       // who caused it
 }
 

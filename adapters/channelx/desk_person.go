@@ -1,0 +1,471 @@
+package channelx
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// What is unique among the people of an account, as locks call it.
+const (
+	anEmail      = "email"
+	aPhone       = "phone"
+	anIdentifier = "identifier"
+)
+
+// unique is one of the values that are unique among the people of an account.
+type unique struct {
+	lock, attribute, human string
+	of                     func(domain.Person) string
+	key                    func(value string) domain.PersonKey
+}
+
+// uniques are all of them, in the order in which contacts are known by them
+// (channelx.md 5.1).
+func uniques() [3]unique {
+	return [3]unique{
+		{
+			anIdentifier, "identifier", "Identifier", func(p domain.Person) string { return p.Identifier },
+			func(v string) domain.PersonKey { return domain.PersonKey{Identifier: v} },
+		},
+		{
+			anEmail, "email", "Email", func(p domain.Person) string { return p.Email },
+			func(v string) domain.PersonKey { return domain.PersonKey{Email: v} },
+		},
+		{
+			aPhone, "phone_number", "Phone number", func(p domain.Person) string { return p.Phone },
+			func(v string) domain.PersonKey { return domain.PersonKey{Phone: v} },
+		},
+	}
+}
+
+// lockValues are the locks on what of a person is unique.
+func lockValues(account string, p domain.Person) []string {
+	var names []string
+	for _, u := range uniques() {
+		names = append(names, lockValue(u.lock, account, u.of(p)))
+	}
+	return names
+}
+
+// owner finds who has a value; nil when nobody has.
+func (d *desk) owner(ctx context.Context, account string, key domain.PersonKey) (*domain.PersonSeen, error) {
+	if key == (domain.PersonKey{}) {
+		return nil, nil
+	}
+	p, err := d.People.PersonBy(ctx, account, key)
+	if notFound(err) {
+		return nil, nil
+	}
+	return &p, err
+}
+
+// taken lists what of a person somebody else has. Those whom events merge away have
+// nothing any more, whatever the rows still say.
+func (d *desk) taken(ctx context.Context, account string, p domain.Person, events []domain.Event) (f faults, err error) {
+	for _, u := range uniques() {
+		other, err := d.owner(ctx, account, u.key(u.of(p)))
+		if err != nil {
+			return f, err
+		}
+		if other != nil && other.ID != p.ID && !mergedAway(events, other.ID) {
+			f.add(u.attribute, u.human+" has already been taken")
+		}
+	}
+	return f, nil
+}
+
+// landedPerson reads what has become of a person in the rows.
+func (d *desk) landedPerson(ctx context.Context, a actor, want domain.Person, seen *domain.PersonSeen) (bool, error) {
+	row, err := d.People.Person(ctx, a.account.Name, want.ID)
+	if err != nil {
+		return false, ignore(err)
+	}
+	*seen = row
+	return row.Revision == want.Revision && row.UpdatedAt.Equal(want.UpdatedAt) && row.Email == want.Email &&
+		row.Phone == want.Phone && row.Identifier == want.Identifier, nil
+}
+
+// tell makes the event of a revision of a person.
+func (d *desk) tell(a actor, p domain.Person, now time.Time, data domain.Data) domain.Event {
+	e := p.About(a.account.Name, now)
+	e.ID = domain.DeriveID("person revision", strconv.FormatInt(p.ID, 10), strconv.Itoa(p.Revision))
+	e.Data = data
+	return e
+}
+
+// changedPerson tells that a person is not what they were.
+func (d *desk) changedPerson(a actor, before, after domain.Person, now time.Time) domain.Event {
+	return d.tell(a, after, now, domain.ContactChanged{
+		Telling: domain.Telling{Targets: d.targets(a.account.Name, nil, domain.NoticeContactUpdated)},
+		Account: named(a.account), Person: after, Changes: after.Since(before),
+	})
+}
+
+// registerPerson makes a person, with an identity where one is asked for
+// (channelx.md 4.3). All of it is made, or nothing. A contact who comes by
+// themselves is the one that they were: who has the source id, or else who has the
+// identifier, the e-mail or the phone (5.1).
+func (d *desk) registerPerson(ctx context.Context, a actor, in personInput, link *linkInput) (domain.PersonSeen, *domain.Identity, error) {
+	p := tidyPerson(domain.Person{
+		Name: in.Name, Email: in.Email, Phone: in.Phone, Identifier: in.Identifier, Avatar: in.Avatar,
+		Blocked: in.Blocked, Additional: in.Additional, Custom: in.Custom,
+	})
+	var source string
+	var channel *domain.Channel
+	var f faults
+	f.person(p)
+	names := lockValues(a.account.Name, p)
+	if link != nil {
+		channel, source = &link.Channel, clean(link.SourceID)
+		f.short("source_id", "Source", source, maxSource)
+		if source == "" {
+			source = uuid.NewString()
+		}
+		names = append(names, lockSource(channel.ID, source))
+	}
+	if err := f.record(); err != nil {
+		return domain.PersonSeen{}, nil, err
+	}
+	r := registration{desk: d, actor: a, person: p, channel: channel, source: source}
+	err := d.run(ctx, toRegister, a.account.Name, names, r.decide)
+	return r.seen, r.identity, err
+}
+
+// registration is a person being registered.
+type registration struct {
+	desk     *desk
+	actor    actor
+	person   domain.Person
+	channel  *domain.Channel // nil = no identity
+	source   string
+	seen     domain.PersonSeen
+	identity *domain.Identity
+}
+
+func (r *registration) decide(ctx context.Context) (decision, error) {
+	d, account := r.desk, r.actor.account.Name
+	if r.channel != nil {
+		if err := r.actor.sees(r.channel.ID); err != nil {
+			return decision{}, err
+		}
+		known, err := d.People.Identity(ctx, r.channel.ID, r.source)
+		switch {
+		case err == nil && r.actor.role == roleContact:
+			r.identity = &known
+			r.seen, err = d.People.Person(ctx, account, known.PersonID)
+			return decision{}, err
+		case err == nil:
+			return decision{}, invalidRecord{[]string{"Source has already been taken"}, []string{"source_id"}}
+		case !notFound(err):
+			return decision{}, err
+		}
+	}
+	if r.actor.role == roleContact {
+		known, err := r.known(ctx)
+		if err != nil {
+			return decision{}, err
+		}
+		if known != nil {
+			return r.join(ctx, *known)
+		}
+	}
+	f, err := d.taken(ctx, account, r.person, nil)
+	if err != nil {
+		return decision{}, err
+	}
+	if err := f.record(); err != nil {
+		return decision{}, err
+	}
+	return r.make(ctx)
+}
+
+// known finds who a contact is; nil when they are new.
+func (r *registration) known(ctx context.Context) (*domain.PersonSeen, error) {
+	for _, u := range uniques() {
+		p, err := r.desk.owner(ctx, r.actor.account.Name, u.key(u.of(r.person)))
+		if p != nil || err != nil {
+			return p, err
+		}
+	}
+	return nil, nil
+}
+
+// join gives a person who is there another identity.
+func (r *registration) join(ctx context.Context, p domain.PersonSeen) (decision, error) {
+	r.seen, r.identity = p, nil
+	if r.channel == nil {
+		return decision{}, nil
+	}
+	if err := holding(ctx, lockPerson(r.actor.account.Name, p.ID)); err != nil {
+		return decision{}, err
+	}
+	now := domain.Stamp(r.desk.Now())
+	made, err := r.desk.newIdentity(ctx, p.ID, r.channel.ID, r.source, now)
+	if err != nil {
+		return decision{}, err
+	}
+	return decision{
+		events: []domain.Event{linked(r.actor, made, now)},
+		landed: func(ctx context.Context) (bool, error) {
+			row, ok, err := r.desk.landedIdentity(ctx, made)
+			if !ok || err != nil {
+				return ok, err
+			}
+			r.identity = &row
+			r.seen, err = r.desk.People.Person(ctx, r.actor.account.Name, row.PersonID)
+			return err == nil, err
+		},
+	}, nil
+}
+
+// make makes a new person.
+func (r *registration) make(ctx context.Context) (decision, error) {
+	d, account := r.desk, r.actor.account.Name
+	now := domain.Stamp(d.Now())
+	p := r.person
+	var err error
+	if p.ID, err = d.Numbers.ID(ctx, "person", 0); err != nil {
+		return decision{}, err
+	}
+	p.Revision, p.CreatedAt, p.UpdatedAt = 1, now, now
+	if p.Name == "" && r.actor.role == roleContact {
+		p.Name = visitorName()
+	}
+	registered := domain.ContactRegistered{
+		Telling: domain.Telling{Targets: d.targets(account, nil, domain.NoticeContactCreated)},
+		Account: named(r.actor.account), Person: p,
+	}
+	if r.channel != nil {
+		made, err := d.newIdentity(ctx, p.ID, r.channel.ID, r.source, now)
+		if err != nil {
+			return decision{}, err
+		}
+		registered.Identity = &made
+	}
+	return decision{
+		events: []domain.Event{d.tell(r.actor, p, now, registered)},
+		landed: func(ctx context.Context) (bool, error) {
+			r.identity = registered.Identity
+			return d.landedPerson(ctx, r.actor, p, &r.seen)
+		},
+	}, nil
+}
+
+// visitorName is what somebody is called who has told no name.
+func visitorName() string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return "visitor-" + hex.EncodeToString(b[:])
+}
+
+// changePerson changes what a person is. A contact who changes themselves keeps
+// their identifier, and leaves out what is blank; where they name the e-mail or the
+// phone of somebody else, the two are one from then on (channelx.md 5.1). The answer
+// is then the other's.
+func (d *desk) changePerson(ctx context.Context, a actor, id int64, change personChange) (domain.PersonSeen, error) {
+	var seen domain.PersonSeen
+	names := []string{lockPerson(a.account.Name, id)}
+	err := d.run(ctx, toChange, a.account.Name, names, func(ctx context.Context) (decision, error) {
+		row, err := d.People.Person(ctx, a.account.Name, id)
+		if err != nil {
+			return decision{}, err
+		}
+		seen = row
+		now := domain.Stamp(d.Now())
+		person, wanted := row.Person, change
+		var events []domain.Event
+		if a.role == roleContact {
+			wanted = wanted.byContact()
+			if person, wanted, events, err = d.unite(ctx, a, person, wanted, now); err != nil {
+				return decision{}, err
+			}
+		}
+		after := wanted.apply(person)
+		var f faults
+		f.person(after)
+		if err := f.record(); err != nil {
+			return decision{}, err
+		}
+		if err := holding(ctx, lockValues(a.account.Name, after)...); err != nil {
+			return decision{}, err
+		}
+		if f, err = d.taken(ctx, a.account.Name, after, events); err != nil {
+			return decision{}, err
+		}
+		if err := f.record(); err != nil {
+			return decision{}, err
+		}
+		if !after.Same(person) {
+			after = after.Next(now)
+			events = append(events, d.changedPerson(a, person, after, now))
+		}
+		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
+	})
+	return seen, err
+}
+
+// byContact is the change as far as contacts may ask for it.
+func (c personChange) byContact() personChange {
+	c.Identifier, c.Blocked = nil, nil
+	for _, text := range []**string{&c.Name, &c.Email, &c.Phone, &c.Avatar} {
+		if *text != nil && **text == "" {
+			*text = nil
+		}
+	}
+	return c
+}
+
+// apply makes the change.
+func (c personChange) apply(p domain.Person) domain.Person {
+	for _, f := range []struct {
+		to   *string
+		from *string
+	}{{&p.Name, c.Name}, {&p.Email, c.Email}, {&p.Phone, c.Phone}, {&p.Identifier, c.Identifier}, {&p.Avatar, c.Avatar}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	if c.Blocked != nil {
+		p.Blocked = *c.Blocked
+	}
+	p.Additional = p.Additional.With(tidyObject(c.Additional))
+	p.Custom = p.Custom.With(tidyObject(c.Custom))
+	return tidyPerson(p)
+}
+
+// unite merges a contact into whoever has the e-mail or the phone that they name. A
+// value of somebody who has another identifier, and a phone of somebody who has
+// another e-mail than the one that is named, is left out: those are two people.
+func (d *desk) unite(
+	ctx context.Context, a actor, p domain.Person, c personChange, now time.Time,
+) (domain.Person, personChange, []domain.Event, error) {
+	var events []domain.Event
+	wanted := c.apply(domain.Person{})
+	for _, value := range []struct {
+		key  domain.PersonKey
+		drop **string
+	}{{domain.PersonKey{Email: wanted.Email}, &c.Email}, {domain.PersonKey{Phone: wanted.Phone}, &c.Phone}} {
+		other, err := d.owner(ctx, a.account.Name, value.key)
+		if err != nil {
+			return p, c, nil, err
+		}
+		if other == nil || other.ID == p.ID || mergedAway(events, other.ID) {
+			continue
+		}
+		two := p.Identifier != "" && other.Identifier != "" && p.Identifier != other.Identifier ||
+			value.key.Phone != "" && wanted.Email != "" && other.Email != "" && other.Email != wanted.Email
+		if two {
+			*value.drop = nil
+			continue
+		}
+		if err := holding(ctx, lockPerson(a.account.Name, other.ID)); err != nil {
+			return p, c, nil, err
+		}
+		var told domain.Event
+		p, told = d.absorb(a, other.Person, p, now)
+		events = append(events, told)
+	}
+	return p, c, events, nil
+}
+
+// mergedAway tells whether events merge somebody away.
+func mergedAway(events []domain.Event, id int64) bool {
+	for _, e := range events {
+		if m, ok := e.Data.(domain.ContactMerged); ok && m.Merged == id {
+			return true
+		}
+	}
+	return false
+}
+
+// absorb tells that other is base from now on; the identities move with it.
+func (d *desk) absorb(a actor, base, other domain.Person, now time.Time) (domain.Person, domain.Event) {
+	after := base.Absorb(other).Next(now)
+	return after, d.tell(a, after, now, domain.ContactMerged{
+		Account: named(a.account), Person: after, Merged: other.ID, Changes: after.Since(base),
+	})
+}
+
+// mergePersons makes two people one: what the base has stands, and the other's
+// identities, and with them the tickets, are the base's (channelx.md 4.3).
+func (d *desk) mergePersons(ctx context.Context, a actor, base, other int64) (domain.PersonSeen, error) {
+	var seen domain.PersonSeen
+	names := []string{lockPerson(a.account.Name, base), lockPerson(a.account.Name, other)}
+	err := d.run(ctx, toMerge, a.account.Name, names, func(ctx context.Context) (decision, error) {
+		row, err := d.People.Person(ctx, a.account.Name, base)
+		if err != nil {
+			return decision{}, err
+		}
+		if seen = row; base == other {
+			return decision{}, nil
+		}
+		gone, err := d.People.Person(ctx, a.account.Name, other)
+		if err != nil {
+			return decision{}, err
+		}
+		now := domain.Stamp(d.Now())
+		after, event := d.absorb(a, row.Person, gone.Person, now)
+		events := []domain.Event{event}
+		if !after.Same(row.Person) {
+			before := after
+			after = after.Next(now)
+			told := d.changedPerson(a, before, after, now)
+			changed := told.Data.(domain.ContactChanged) //nolint:errcheck,forcetypeassert // just made
+			changed.Changes = after.Since(row.Person)
+			told.Data = changed
+			events = append(events, told)
+		}
+		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
+	})
+	return seen, err
+}
+
+// removePerson forgets a person, with their identities and tickets.
+func (d *desk) removePerson(ctx context.Context, a actor, id int64) error {
+	return d.run(ctx, toRemove, a.account.Name, []string{lockPerson(a.account.Name, id)}, func(ctx context.Context) (decision, error) {
+		row, err := d.People.Person(ctx, a.account.Name, id)
+		if err != nil {
+			return decision{}, err
+		}
+		gone := d.tell(a, row.Person.Next(d.Now()), d.Now(), domain.ContactRemoved{Person: id})
+		return decision{events: []domain.Event{gone}, landed: func(ctx context.Context) (bool, error) {
+			_, err := d.People.Person(ctx, a.account.Name, id)
+			return notFound(err), ignore(err)
+		}}, nil
+	})
+}
+
+// labelPerson gives a person these labels and no others.
+func (d *desk) labelPerson(ctx context.Context, a actor, id int64, labels []string) (domain.PersonSeen, error) {
+	var seen domain.PersonSeen
+	labels, err := tidyLabels(labels)
+	if err != nil {
+		return seen, err
+	}
+	err = d.run(ctx, toLabelPerson, a.account.Name, []string{lockPerson(a.account.Name, id)}, func(ctx context.Context) (decision, error) {
+		row, err := d.People.Person(ctx, a.account.Name, id)
+		if err != nil {
+			return decision{}, err
+		}
+		seen = row
+		after := row.Person
+		after.Labels = labels
+		if after.Same(row.Person) {
+			return decision{}, nil
+		}
+		now := domain.Stamp(d.Now())
+		after = after.Next(now)
+		return decision{
+			events: []domain.Event{d.changedPerson(a, row.Person, after, now)},
+			landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) },
+		}, nil
+	})
+	return seen, err
+}
