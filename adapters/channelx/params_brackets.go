@@ -115,7 +115,7 @@ func appended(v any, path []string, value string) (any, error) {
 	}
 	if len(path) > 0 && path[0] != "" && len(list) > 0 {
 		last, isObject := list[len(list)-1].(map[string]any)
-		if isObject && !taken(last, path) {
+		if isObject && !holds(last, path) {
 			_, err := merged(last, path, value)
 			return list, err
 		}
@@ -127,9 +127,9 @@ func appended(v any, path []string, value string) (any, error) {
 	return append(list, element), nil
 }
 
-// taken tells whether an object has something at a path already, short of a list
+// holds tells whether an object has something at a path already, short of a list
 // that takes one more.
-func taken(object map[string]any, path []string) bool {
+func holds(object map[string]any, path []string) bool {
 	for i, name := range path {
 		if name == "" {
 			return false
