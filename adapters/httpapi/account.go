@@ -12,13 +12,15 @@ const tagAccounts = "Accounts"
 
 // accountInput is an account to be made.
 type accountInput struct {
-	Name  string `json:"name" minLength:"1" maxLength:"63" doc:"1 to 63 small letters, digits and hyphens, with no hyphen at either end. It never changes: integrations send it as domain." example:"acme"`
-	Title string `json:"title,omitempty" maxLength:"255" doc:"For people." example:"Acme Ltd"`
+	Name   string `json:"name" minLength:"1" maxLength:"63" doc:"1 to 63 small letters, digits and hyphens, with no hyphen at either end. It never changes: integrations send it as domain." example:"acme"`
+	Title  string `json:"title,omitempty" maxLength:"255" doc:"For people." example:"Acme Ltd"`
+	Number int64  `json:"number,omitempty" minimum:"0" maximum:"2147483647" doc:"channelx: the account_id, to bring along; 409 when it is taken. Absent: one that follows from the name; 1 for the account default."`
 }
 
 // accountChangeInput holds the settings to be changed; what is absent stays.
 type accountChangeInput struct {
 	Title    *string `json:"title,omitempty" maxLength:"255" doc:"For people."`
+	Number   *int64  `json:"number,omitempty" minimum:"0" maximum:"2147483647" doc:"channelx: the account_id; 0: one that follows from the name. Integrations have it in their addresses."`
 	Disabled *bool   `json:"disabled,omitempty" doc:"None of the account's tokens is good for anything, and its channels are disabled. The account default cannot be disabled."`
 }
 
@@ -26,6 +28,7 @@ type accountChangeInput struct {
 type accountView struct {
 	Name      string    `json:"name" example:"acme"`
 	Title     string    `json:"title"`
+	Number    int64     `json:"number" doc:"channelx: the account_id." example:"1"`
 	Disabled  bool      `json:"disabled"`
 	CreatedAt time.Time `json:"created_at,omitzero" doc:"Absent for the account default until it is changed."`
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
@@ -35,6 +38,7 @@ type accountView struct {
 type newAccountView struct {
 	Name      string       `json:"name" example:"acme"`
 	Title     string       `json:"title"`
+	Number    int64        `json:"number" doc:"channelx: the account_id." example:"2"`
 	Disabled  bool         `json:"disabled"`
 	CreatedAt time.Time    `json:"created_at"`
 	UpdatedAt time.Time    `json:"updated_at"`
@@ -42,7 +46,7 @@ type newAccountView struct {
 }
 
 func showAccount(a domain.Account) accountView {
-	return accountView{Name: a.Name, Title: a.Title, Disabled: a.Disabled, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
+	return accountView{Name: a.Name, Title: a.Title, Number: a.WireNumber(), Disabled: a.Disabled, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt}
 }
 
 // AccountPath names an account.
@@ -96,7 +100,7 @@ func (p *platform) createAccount(ctx context.Context, c caller, in *struct {
 	if err := c.installation(); err != nil {
 		return nil, err
 	}
-	a := domain.Account{Name: in.Body.Name, Title: in.Body.Title}
+	a := domain.Account{Name: in.Body.Name, Title: in.Body.Title, Number: in.Body.Number}
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
@@ -113,6 +117,11 @@ func (p *platform) createAccount(ctx context.Context, c caller, in *struct {
 	if taken && !p.hasToken(a.Name, id) {
 		return nil, clash("name", "is taken: there is an account %s", a.Name)
 	}
+	for _, other := range p.Directory.Accounts() {
+		if other.Name != a.Name && other.WireNumber() == a.WireNumber() {
+			return nil, clash("number", "is that of the account %s", other.Name)
+		}
+	}
 	t, secret, err := p.issue(ctx, domain.Token{ID: id, Account: a.Name, Name: "first admin", Role: domain.RoleAdmin})
 	if err != nil {
 		return nil, err
@@ -124,7 +133,7 @@ func (p *platform) createAccount(ctx context.Context, c caller, in *struct {
 	}
 	v := showAccount(there)
 	return &madeOutput[newAccountView]{Location: "/v1/accounts/" + a.Name, Body: newAccountView{
-		Name: v.Name, Title: v.Title, Disabled: v.Disabled, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt, Token: showNewToken(t, secret),
+		Name: v.Name, Title: v.Title, Number: v.Number, Disabled: v.Disabled, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt, Token: showNewToken(t, secret),
 	}}, nil
 }
 
@@ -175,6 +184,7 @@ func (p *platform) changeAccount(ctx context.Context, c caller, in *struct {
 	}
 	a, err := p.Directory.ChangeAccount(ctx, in.Name, func(a *domain.Account) error {
 		set(&a.Title, in.Body.Title)
+		set(&a.Number, in.Body.Number)
 		set(&a.Disabled, in.Body.Disabled)
 		return a.Validate()
 	})

@@ -9,8 +9,8 @@ import (
 
 // assignInput says who looks after a conversation from now on.
 type assignInput struct {
-	To       string            `json:"to" enum:"agent,queue,bot,unassigned" doc:"queue: only on channels of dialect voximplant."`
-	AgentID  string            `json:"agent_id,omitempty" maxLength:"255" doc:"Needed for an agent, and only for one: the id or username of a registered agent, or any other text of the contact centre's."`
+	To       string            `json:"to" enum:"agent,queue,bot,unassigned" doc:"queue: only on channels of dialect voximplant and channelx, where it is a team; bot: not on channelx."`
+	AgentID  string            `json:"agent_id,omitempty" maxLength:"255" doc:"Needed for an agent, and only for one: the id or username of a registered agent, or, but for channelx, any other text of the contact centre's."`
 	Queue    int64             `json:"queue_id,omitempty" minimum:"0" doc:"Needed for a queue, and only for one."`
 	Function int64             `json:"function_id,omitempty" minimum:"0" doc:"voximplant: needed for a bot, and only for one."`
 	Skills   []skillLevelInput `json:"skills,omitempty" nullable:"false" maxItems:"50" doc:"For a queue: wanted of who takes the conversation out of it."`
@@ -34,6 +34,9 @@ func (p *platform) assignConversation(ctx context.Context, c caller, in *struct 
 	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
 	if err != nil {
 		return nil, err
+	}
+	if ch.Dialect.HasTickets() {
+		return p.assignTicket(ctx, c, ch, conversation.ID, in.Body)
 	}
 	id, err := p.eventID(in.Key, "assign", c.Account, conversation.ID.String())
 	if err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -23,53 +24,63 @@ const respondPath = "/custom/channel/webhook/"
 type channelInput struct {
 	ID            string         `json:"id,omitempty" maxLength:"64" doc:"voximplant: a channel UUID to bring along. Absent: a random one."`
 	UUID          string         `json:"channel_uuid,omitempty" maxLength:"64" doc:"The same as id."`
-	Dialect       string         `json:"dialect" enum:"respondio,ismessenger,voximplant,channelx" doc:"The protocol that the integration speaks. channelx is not available in this version."`
+	Dialect       string         `json:"dialect" enum:"respondio,ismessenger,voximplant,channelx" doc:"The protocol that the integration speaks."`
 	Name          string         `json:"name" minLength:"1" maxLength:"255" doc:"For people." example:"Shop app"`
-	CallbackURL   string         `json:"callback_url,omitempty" maxLength:"2000" doc:"Where replies are posted: for respondio and ismessenger the integration's API Base URL, to which /message is added; for voximplant the callback URL as it is. Absolute http or https. Required." example:"https://integration.example.com/parley"`
+	CallbackURL   string         `json:"callback_url,omitempty" maxLength:"2048" doc:"Where replies are posted: for respondio and ismessenger the integration's API Base URL, to which /message is added; for voximplant the callback URL as it is; for channelx what happens in the inbox. Absolute http or https, at most 2,000 characters; for channelx 2,048. Required, except for channelx." example:"https://integration.example.com/parley"`
 	IDType        string         `json:"id_type,omitempty" enum:"phone,custom" doc:"respondio, ismessenger: what a contact reference of the channel is. Required there."`
 	Delivery      *deliveryInput `json:"delivery,omitempty" doc:"How callbacks are repeated."`
-	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit. Default 20; no limit for voximplant."`
+	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit. Default 20; no limit for voximplant and channelx."`
 	KitInput
+	NewInboxInput
+	InboxInput
 }
 
 // channelChangeInput holds the settings to be changed; what is absent stays.
 type channelChangeInput struct {
 	Name          *string        `json:"name,omitempty" minLength:"1" maxLength:"255" doc:"For people."`
-	CallbackURL   *string        `json:"callback_url,omitempty" maxLength:"2000" doc:"Where replies are posted."`
+	CallbackURL   *string        `json:"callback_url,omitempty" maxLength:"2048" doc:"Where replies are posted; for channelx empty for nowhere."`
 	IDType        *string        `json:"id_type,omitempty" enum:"phone,custom" doc:"Can be changed only as long as the channel has no contact; 409 after that."`
 	Delivery      *deliveryInput `json:"delivery,omitempty" doc:"Replaces the whole delivery policy; {} goes back to the default."`
 	RatePerSecond *int           `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"Callbacks a second at most; 0 is no limit."`
 	KitInput
+	InboxInput
 }
 
 // channelView is a channel as the API shows it.
 type channelView struct {
-	ID            string             `json:"id" doc:"The channelId on the wire." example:"620418000017"`
-	UUID          string             `json:"channel_uuid,omitempty" doc:"voximplant: the id."`
-	Dialect       domain.Dialect     `json:"dialect" enum:"respondio,ismessenger,voximplant"`
-	Name          string             `json:"name"`
-	CallbackURL   string             `json:"callback_url"`
-	IDType        domain.IDType      `json:"id_type,omitempty" enum:"phone,custom" doc:"respondio, ismessenger."`
-	WebhookURL    string             `json:"webhook_url" doc:"Where the integration posts."`
-	APIToken      string             `json:"api_token,omitempty" doc:"respondio, ismessenger: the bearer token of both directions. voximplant: the value of the API token that the channel has picked. Only for tokens of role admin, and not in lists."`
-	APITokenID    string             `json:"api_token_id,omitempty" doc:"voximplant: the API token that the channel has picked."`
-	SecuritySalt  string             `json:"security_salt,omitempty" doc:"voximplant: signs the callbacks, with the API token. Only for tokens of role admin, and not in lists."`
-	AccountName   string             `json:"account_name,omitempty" doc:"voximplant: what integrations send as domain."`
-	Redirect      *redirectView      `json:"redirect,omitempty" doc:"voximplant: where new conversations go; absent: they are unassigned."`
-	FallbackQueue int64              `json:"fallback_queue_id,omitempty" doc:"voximplant: where a conversation goes whose function fails; absent: it stays."`
-	CloseAfter    int64              `json:"close_after,omitempty" doc:"voximplant: closing time of operator and unassigned conversations, in seconds."`
-	BotCloseAfter int64              `json:"bot_close_after,omitempty" doc:"voximplant: closing time of bot conversations, in seconds."`
-	UseTags       *bool              `json:"use_tags,omitempty" doc:"voximplant."`
-	TopicSet      int64              `json:"topic_set_id,omitempty" doc:"voximplant; absent: none."`
-	Skills        []skillLevelView   `json:"skills,omitempty" nullable:"false" doc:"voximplant: wanted of who takes its conversations."`
-	SkipTLSVerify *bool              `json:"skip_tls_verify,omitempty" doc:"voximplant: any certificate of the callback is taken."`
-	Disabled      *bool              `json:"disabled,omitempty" doc:"voximplant: nobody is let in, and open conversations are closed."`
-	Warnings      []string           `json:"warnings,omitempty" nullable:"false" doc:"What is wrong with the channel as it stands, for people. Only where one channel is read."`
-	Delivery      deliveryPolicyView `json:"delivery"`
-	RatePerSecond int                `json:"rate_per_second"`
-	Revision      int                `json:"revision" doc:"Counts changes, from 1."`
-	CreatedAt     time.Time          `json:"created_at"`
-	UpdatedAt     time.Time          `json:"updated_at"`
+	ID              string             `json:"id" doc:"The channelId on the wire." example:"620418000017"`
+	UUID            string             `json:"channel_uuid,omitempty" doc:"voximplant: the id."`
+	Dialect         domain.Dialect     `json:"dialect" enum:"respondio,ismessenger,voximplant,channelx"`
+	Name            string             `json:"name"`
+	CallbackURL     string             `json:"callback_url"`
+	IDType          domain.IDType      `json:"id_type,omitempty" enum:"phone,custom" doc:"respondio, ismessenger."`
+	WebhookURL      string             `json:"webhook_url" doc:"Where the integration posts; for channelx the base URL of its APIs."`
+	APIToken        string             `json:"api_token,omitempty" doc:"respondio, ismessenger: the bearer token of both directions. voximplant: the value of the API token that the channel has picked. Only for tokens of role admin, and not in lists."`
+	APITokenID      string             `json:"api_token_id,omitempty" doc:"voximplant: the API token that the channel has picked."`
+	SecuritySalt    string             `json:"security_salt,omitempty" doc:"voximplant: signs the callbacks, with the API token. Only for tokens of role admin, and not in lists."`
+	AccountName     string             `json:"account_name,omitempty" doc:"voximplant: what integrations send as domain."`
+	Redirect        *redirectView      `json:"redirect,omitempty" doc:"voximplant: where new conversations go; absent: they are unassigned."`
+	FallbackQueue   int64              `json:"fallback_queue_id,omitempty" doc:"voximplant: where a conversation goes whose function fails; absent: it stays."`
+	CloseAfter      int64              `json:"close_after,omitempty" doc:"voximplant: closing time of operator and unassigned conversations, in seconds."`
+	BotCloseAfter   int64              `json:"bot_close_after,omitempty" doc:"voximplant: closing time of bot conversations, in seconds."`
+	UseTags         *bool              `json:"use_tags,omitempty" doc:"voximplant."`
+	TopicSet        int64              `json:"topic_set_id,omitempty" doc:"voximplant; absent: none."`
+	Skills          []skillLevelView   `json:"skills,omitempty" nullable:"false" doc:"voximplant: wanted of who takes its conversations."`
+	SkipTLSVerify   *bool              `json:"skip_tls_verify,omitempty" doc:"voximplant: any certificate of the callback is taken."`
+	Disabled        *bool              `json:"disabled,omitempty" doc:"voximplant: nobody is let in, and open conversations are closed."`
+	InboxID         int64              `json:"inbox_id,omitempty" doc:"channelx: the inbox's number." example:"3"`
+	InboxIdentifier string             `json:"inbox_identifier,omitempty" doc:"channelx: names the inbox in the client API."`
+	HMACToken       string             `json:"hmac_token,omitempty" doc:"channelx: with it integrations prove who a contact is. Only for tokens of role admin, and not in lists."`
+	Secret          string             `json:"secret,omitempty" doc:"channelx: signs the callbacks. Only for tokens of role admin, and not in lists."`
+	HMACMandatory   *bool              `json:"hmac_mandatory,omitempty" doc:"channelx."`
+	LockToSingle    *bool              `json:"lock_to_single_conversation,omitempty" doc:"channelx."`
+	Members         []int64            `json:"member_ids,omitempty" nullable:"false" doc:"channelx: agents that the inbox shows itself to."`
+	Warnings        []string           `json:"warnings,omitempty" nullable:"false" doc:"What is wrong with the channel as it stands, for people. Only where one channel is read."`
+	Delivery        deliveryPolicyView `json:"delivery"`
+	RatePerSecond   int                `json:"rate_per_second"`
+	Revision        int                `json:"revision" doc:"Counts changes, from 1."`
+	CreatedAt       time.Time          `json:"created_at"`
+	UpdatedAt       time.Time          `json:"updated_at"`
 }
 
 func (p *platform) showChannel(ch domain.Channel) channelView {
@@ -78,8 +89,11 @@ func (p *platform) showChannel(ch domain.Channel) channelView {
 		WebhookURL: p.PublicURL + respondPath, Delivery: showPolicy(ch.Delivery), RatePerSecond: ch.RatePerSecond,
 		Revision: ch.Revision, CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt,
 	}
-	if ch.Dialect.HasEpisodes() {
+	switch {
+	case ch.Dialect.HasEpisodes():
 		v.kit(p.PublicURL, ch)
+	case ch.Dialect.HasTickets():
+		v.inbox(p.PublicURL, ch)
 	}
 	return v
 }
@@ -89,6 +103,7 @@ func (p *platform) showSecret(c caller, ch domain.Channel) channelView {
 	v := p.showChannel(ch)
 	if c.Role.Allows(domain.RoleAdmin) {
 		v.APIToken, v.SecuritySalt = ch.Credentials.APIToken, ch.Credentials.Salt
+		v.HMACToken, v.Secret = ch.Credentials.HMACToken, ch.Credentials.Secret
 	}
 	return v
 }
@@ -146,12 +161,14 @@ func (p *platform) channelRoutes() {
 		id: "rotate-channel-token", method: http.MethodPost, path: "/v1/channels/{id}/rotate", tag: tagChannels, need: domain.RoleAdmin,
 		summary: "Give a channel a new secret",
 		description: "respondio, ismessenger: a new API token; the old one stops working at once, in both directions. " +
-			"voximplant: a new security salt, with which callbacks are signed from then on; it is checked first. " + kitCheck,
+			"voximplant: a new security salt, with which callbacks are signed from then on; it is checked first. " + kitCheck +
+			" channelx: a new secret, with which callbacks are signed from then on; hmac_token stays.",
 	}, p.rotateChannel)
 	handle(p, operation{
 		id: "test-channel", method: http.MethodPost, path: "/v1/channels/{id}/test", tag: tagChannels, need: domain.RoleAdmin,
-		summary:     "Call the callback once",
-		description: "With a test message; for voximplant with the check request. Nothing is stored and nothing is repeated.",
+		summary: "Call the callback once",
+		description: "With a test message; for voximplant with the check request, for channelx with a signed event named test. " +
+			"Nothing is stored and nothing is repeated. 409 for a channel without a callback.",
 	}, p.testChannel)
 }
 
@@ -163,7 +180,7 @@ func (p *platform) createChannel(ctx context.Context, c caller, in *struct {
 	b := in.Body
 	dialect := domain.Dialect(b.Dialect)
 	if !slices.Contains(domain.Dialects, dialect) {
-		return nil, domain.Invalid("dialect", "%s is not available in this version; there are respondio, ismessenger and voximplant", b.Dialect)
+		return nil, domain.Invalid("dialect", "must be one of respondio, ismessenger, voximplant, channelx")
 	}
 	policy, err := b.Delivery.policy()
 	if err != nil {
@@ -173,14 +190,19 @@ func (p *platform) createChannel(ctx context.Context, c caller, in *struct {
 		Account: c.Account, Dialect: dialect, Name: b.Name, CallbackURL: b.CallbackURL,
 		IDType: domain.IDType(b.IDType), Delivery: policy,
 	}
-	if !dialect.HasEpisodes() {
+	if !dialect.HasEpisodes() && !dialect.HasTickets() {
 		ch.RatePerSecond = domain.DefaultRatePerSecond
 	}
 	set(&ch.RatePerSecond, b.RatePerSecond)
 	var made domain.Channel
-	if dialect.HasEpisodes() {
+	switch {
+	case dialect.HasTickets():
+		made, err = p.createInbox(ctx, c, ch, b, in.Key)
+	case b.NewInboxInput.given() != "" || b.InboxInput.given() != "":
+		err = onlyInbox(cmp.Or(b.NewInboxInput.given(), b.InboxInput.given()), dialect)
+	case dialect.HasEpisodes():
 		made, err = p.createKit(ctx, c, ch, b, in.Key)
-	} else {
+	default:
 		made, err = p.createRespond(ctx, c, ch, b, in.Key)
 	}
 	if err != nil {
@@ -191,7 +213,7 @@ func (p *platform) createChannel(ctx context.Context, c caller, in *struct {
 
 // createRespond makes a channel of dialect respondio or ismessenger.
 func (p *platform) createRespond(ctx context.Context, c caller, ch domain.Channel, b channelInput, key string) (domain.Channel, error) {
-	field := b.given()
+	field := b.KitInput.given()
 	switch {
 	case b.ID != "":
 		field = "id"
@@ -232,8 +254,8 @@ func (p *platform) placeChannel(ctx context.Context, c caller, ch domain.Channel
 			continue
 		}
 		made, err := p.Channels.CreateChannel(ctx, ch)
-		if domain.CodeOf(err) == domain.CodeConflict {
-			continue
+		if known, ok := errors.AsType[*domain.Error](err); ok && known.Code == domain.CodeConflict && known.Field == "" {
+			continue // a conflict about a field is about what was brought along, not the id
 		}
 		return made, err
 	}
@@ -280,12 +302,16 @@ func (p *platform) changeChannel(ctx context.Context, c caller, in *struct {
 		return nil, err
 	}
 	var changed domain.Channel
-	if ch.Dialect.HasEpisodes() {
+	switch {
+	case ch.Dialect.HasTickets():
+		changed, err = p.changeInbox(ctx, ch, b, apply)
+	case b.InboxInput.given() != "":
+		err = onlyInbox(b.InboxInput.given(), ch.Dialect)
+	case ch.Dialect.HasEpisodes():
 		changed, err = p.changeKit(ctx, c, ch, b, apply)
-	} else {
-		if field := b.given(); field != "" {
-			return nil, onlyKit(field, ch.Dialect)
-		}
+	case b.KitInput.given() != "":
+		err = onlyKit(b.KitInput.given(), ch.Dialect)
+	default:
 		changed, err = p.Channels.ChangeChannel(ctx, ch.ID, func(ch *domain.Channel) error {
 			apply(ch)
 			return ch.Validate()
@@ -386,6 +412,8 @@ func (p *platform) rotateChannel(ctx context.Context, c caller, in *struct {
 		changed, err = p.rotateKit(ctx, ch, anyway)
 	case anyway:
 		err = onlyKit("save_anyway", ch.Dialect)
+	case ch.Dialect.HasTickets():
+		changed, err = p.rotateInbox(ctx, ch)
 	default:
 		changed, err = p.rotateRespond(ctx, ch)
 	}

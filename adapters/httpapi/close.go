@@ -12,7 +12,7 @@ import (
 // closeInput says why a conversation is closed, and by whom.
 type closeInput struct {
 	Reason  string `json:"reason,omitempty" enum:"agent,bot,timeout,unknown" doc:"Default agent."`
-	AgentID string `json:"agent_id,omitempty" maxLength:"255" doc:"voximplant: who closes it, with reason agent: the id or username of a registered agent, or any other text of the contact centre's. Default: the agent that has the conversation, else the token's name."`
+	AgentID string `json:"agent_id,omitempty" maxLength:"255" doc:"voximplant, channelx: who closes it, with reason agent: the id or username of a registered agent, or on voximplant any other text of the contact centre's. Default: the agent that has the conversation, else the token's name; on channelx who the token acts as."`
 }
 
 // closeAllInput says which conversations are closed, and why.
@@ -31,7 +31,7 @@ func (p *platform) closeRoutes() {
 		id: "close-conversation", method: http.MethodPost, path: "/v1/conversations/{id}/close", tag: tagConversations, need: domain.RoleAgent,
 		summary: "Close a conversation", status: http.StatusAccepted,
 		description: "Closes it as it is now: a message that comes in before the close is in the log keeps it open. " +
-			"A message after the close opens the next episode. 409 when it is closed already.",
+			"A message after the close opens the next episode. 409 when it is closed already. On a channel of dialect channelx it is resolved, with reason agent.",
 	}, p.closeConversation)
 	handle(p, operation{
 		id: "close-conversations", method: http.MethodPost, path: "/v1/conversations/close", tag: tagConversations, need: domain.RoleAdmin,
@@ -53,6 +53,9 @@ func (p *platform) closeConversation(ctx context.Context, c caller, in *struct {
 	var b closeInput
 	if in.Body != nil {
 		b = *in.Body
+	}
+	if ch.Dialect.HasTickets() {
+		return p.closeTicket(ctx, c, ch, conversation.ID, b)
 	}
 	closing := domain.Closing{Reason: domain.CloseReason(cmp.Or(b.Reason, string(domain.ClosedByAgent))), By: c.Name}
 	if b.AgentID != "" && (!ch.Dialect.HasEpisodes() || closing.Reason != domain.ClosedByAgent) {
@@ -119,6 +122,16 @@ func (p *platform) closeAll(ctx context.Context, c caller, f domain.Conversation
 			ch, ok := p.Channels.Channel(conversation.Channel)
 			if !ok {
 				continue // deleted: nobody can write there any more
+			}
+			if ch.Dialect.HasTickets() {
+				ended, err := p.endTicket(ctx, c, conversation.ID, f.Agent != "")
+				if err != nil {
+					return done, err
+				}
+				if ended {
+					done.count++
+				}
+				continue
 			}
 			closing := domain.Closing{Reason: reason, By: c.Name}
 			if ch.Dialect.HasEpisodes() {

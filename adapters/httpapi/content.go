@@ -49,9 +49,9 @@ func (in itemInput) item() domain.Item {
 // ContentInput is what a message is to say; which fields count depends on type.
 type ContentInput struct {
 	Type        string           `json:"type" enum:"text,attachment,location,quick_reply"`
-	Text        string           `json:"text,omitempty" doc:"For text: 1 to 7,000 characters; on a voximplant channel up to 65,536, and none where there are attachments." example:"We open again on Monday."`
+	Text        string           `json:"text,omitempty" doc:"For text: 1 to 7,000 characters; on a voximplant channel up to 65,536 and on a channelx channel up to 150,000, and none where there are attachments." example:"We open again on Monday."`
 	Attachment  *attachmentInput `json:"attachment,omitempty" doc:"For attachment."`
-	Attachments []itemInput      `json:"attachments,omitempty" nullable:"false" doc:"For text on a voximplant channel: at most 100 things that go with it, in one message."`
+	Attachments []itemInput      `json:"attachments,omitempty" nullable:"false" doc:"For text on a voximplant channel: at most 100 things that go with it, in one message; on a channelx channel at most 15 files."`
 	Latitude    *float64         `json:"latitude,omitempty" doc:"For location: degrees."`
 	Longitude   *float64         `json:"longitude,omitempty" doc:"For location: degrees."`
 	Address     string           `json:"address,omitempty" doc:"For location: at most 256 characters."`

@@ -17,12 +17,12 @@ type deliveryView struct {
 	ID             uuid.UUID            `json:"id" format:"uuid"`
 	ChannelID      string               `json:"channel_id"`
 	ConversationID uuid.UUID            `json:"conversation_id" format:"uuid"`
-	Kind           domain.DeliveryKind  `json:"kind" enum:"message,close,function,subscription" doc:"What it tells: a message or a close to the channel's callback, what the contact wrote to a function, or an event to a subscription."`
-	Target         string               `json:"target" doc:"The endpoint that it goes to: the channel, <channel>#<function>, or sub~<subscription>."`
+	Kind           domain.DeliveryKind  `json:"kind" enum:"message,close,function,subscription,notice" doc:"What it tells: a message or a close to the channel's callback, what the contact wrote to a function, an event to a subscription, or a notice to the callback or a webhook of channelx."`
+	Target         string               `json:"target" doc:"The endpoint that it goes to: the channel, <channel>#<function>, sub~<subscription>, or hook~<account>~<number> for a webhook of channelx."`
 	Function       int64                `json:"function_id,omitempty" doc:"The function that it goes to."`
 	Subscription   string               `json:"subscription_id,omitempty" doc:"The subscription that it goes to."`
 	EventID        uuid.UUID            `json:"event_id,omitzero" format:"uuid" doc:"The event that a subscription is told."`
-	EventType      string               `json:"event_type,omitempty" doc:"Its stored name."`
+	EventType      string               `json:"event_type,omitempty" doc:"Its stored name; for a notice what it tells, such as message_created."`
 	MessageID      uuid.UUID            `json:"message_id,omitzero" format:"uuid" doc:"The message that it brings; absent for a close."`
 	CloseReason    domain.CloseReason   `json:"close_reason,omitempty" enum:"agent,bot,timeout,unknown" doc:"Of a close."`
 	ContactRef     string               `json:"contact_ref"`
@@ -59,6 +59,9 @@ func showDelivery(d domain.Delivery) deliveryView {
 	var told domain.Told
 	if d.Subject.Told != nil {
 		told = *d.Subject.Told
+	}
+	if d.Subject.Notice != nil {
+		told.Type = d.Subject.Notice.Name
 	}
 	return deliveryView{
 		Subscription: d.Subject.Subscription, EventID: told.Event, EventType: told.Type,
@@ -109,7 +112,7 @@ func (p *platform) listDeliveries(ctx context.Context, c caller, in *struct {
 	PageParams
 	State   string `query:"state" enum:"pending,retrying,delivered,dead,dropped" doc:"Only deliveries in this state."`
 	Channel string `query:"channel" maxLength:"64" doc:"Only deliveries of this channel."`
-	Kind    string `query:"kind" enum:"message,close,function,subscription" doc:"Only deliveries of this kind."`
+	Kind    string `query:"kind" enum:"message,close,function,subscription,notice" doc:"Only deliveries of this kind."`
 },
 ) (*listOutput[deliveryView], error) {
 	headers, err := p.await(ctx, projectionDeliveries, in.ReadParams)

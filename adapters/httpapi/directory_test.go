@@ -25,6 +25,7 @@ type directoryWorld struct {
 
 	subscriptions shelf[domain.Subscription] // by id
 	keys          shelf[domain.SignKey]      // by id, in no account
+	webhooks      []domain.Webhook
 
 	numbersMu sync.Mutex
 	last      map[string]int64 // number given by account and kind
@@ -140,6 +141,16 @@ func (d *directoryWorld) Next(_ context.Context, account, kind string, above int
 	defer d.numbersMu.Unlock()
 	d.last[account+"\x00"+kind] = max(d.last[account+"\x00"+kind], above) + 1
 	return d.last[account+"\x00"+kind], nil
+}
+
+// ID implements numbers.
+func (d *directoryWorld) ID(ctx context.Context, kind string, above int64) (int64, error) {
+	return d.Next(ctx, "", kind, above)
+}
+
+// Webhooks implements directory.
+func (d *directoryWorld) Webhooks(account string) []domain.Webhook {
+	return slices.DeleteFunc(slices.Clone(d.webhooks), func(w domain.Webhook) bool { return w.Account != account })
 }
 
 // Queue implements directory.

@@ -15,7 +15,7 @@ const tagEndpoints = "Endpoints"
 
 // endpointView is an endpoint as the API shows it.
 type endpointView struct {
-	ID            string                `json:"id" doc:"The target of deliveries: a channel, sub~<subscription>, or <channel>#<function>."`
+	ID            string                `json:"id" doc:"The target of deliveries: a channel, sub~<subscription>, hook~<account>~<number> for a webhook of channelx, or <channel>#<function>."`
 	State         domain.EndpointState  `json:"state" enum:"healthy,warned,paused" doc:"To a paused one nothing is sent; what is for it waits."`
 	Reason        domain.EndpointReason `json:"reason,omitempty" enum:"failing,gone,asked,callback_changed,test_passed,recovered" doc:"Of the state."`
 	Stage         int                   `json:"stage,omitempty" doc:"The last warning, from 1."`
@@ -89,6 +89,9 @@ func (p *platform) endpointsOf(ctx context.Context, c caller, one string) ([]end
 	}
 	for _, s := range p.Directory.Subscriptions(c.Account) {
 		add(domain.SubscriptionTarget(s.ID))
+	}
+	for _, w := range p.Directory.Webhooks(c.Account) {
+		add(domain.WebhookTarget(w.Account, w.Number))
 	}
 	var targets []string
 	if one != "" {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,16 @@ type guard struct {
 	maxBody int64
 
 	bodyTimeout time.Duration // for a whole body to come in
+	roomy       []roomy
+	lasting     []lasting
 }
 
-// streams tells whether a request may last: it has no deadline of its own and
-// bounds each write instead.
-func streams(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/events") }
+// lasts tells whether a request has no deadline of its own and bounds each write
+// instead.
+func (g *guard) lasts(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/v1/events") ||
+		slices.ContainsFunc(g.lasting, func(l lasting) bool { return l.Lasts(r) })
+}
 
 // ServeHTTP answers one request whatever happens inside.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,14 +37,15 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.metrics.inFlight.Inc()
 	defer g.metrics.inFlight.Dec()
 
-	ctx, cancel := r.Context(), context.CancelFunc(func() {})
-	if !streams(r) {
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+	r = single(r.WithContext(domain.WithTrace(r.Context(), r.Header.Get("Traceparent"))))
+	res := &response{ResponseWriter: w}
+	extra := g.bound(res, r)
+	if !g.lasts(r) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout+extra)
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
-	defer cancel()
-	r = single(r.WithContext(domain.WithTrace(ctx, r.Header.Get("Traceparent"))))
-	res := &response{ResponseWriter: w, request: r}
-	g.bound(res, r)
+	res.request = r
 
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -75,15 +82,27 @@ func single(r *http.Request) *http.Request {
 	return r
 }
 
-// bound limits the size of the body and the time it takes to come in. net/http
-// lifts the deadline at the body's end, so it does not bound the answer.
-func (g *guard) bound(w http.ResponseWriter, r *http.Request) {
+// bound limits the size of the body and the time it takes to come in, and tells
+// how much longer than others a request may take for its size. net/http lifts the
+// deadline at the body's end, so it does not bound the answer.
+func (g *guard) bound(w http.ResponseWriter, r *http.Request) (extra time.Duration) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return
+		return 0
 	}
-	// Writers that know no deadline exist only in tests.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.bodyTimeout))
-	r.Body = http.MaxBytesReader(w, r.Body, g.maxBody)
+	most := g.maxBody
+	for _, door := range g.roomy {
+		most = max(most, door.MaxBody(r))
+	}
+	connection := http.NewResponseController(w)
+	// At the pace that a body of the common bound must come in with. Writers that know
+	// no deadline exist only in tests.
+	limit := min(time.Duration(float64(g.bodyTimeout)*float64(most)/float64(g.maxBody)), max(g.bodyTimeout, mostBodyTimeout))
+	_ = connection.SetReadDeadline(time.Now().Add(limit))
+	if extra = limit - g.bodyTimeout; extra > 0 {
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout + extra))
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	return extra
 }
 
 // recovered turns a panic into an answer, if none has begun. http.ErrAbortHandler

@@ -120,7 +120,7 @@ func (p *platform) createKit(ctx context.Context, c caller, ch domain.Channel, b
 		return domain.Channel{}, clash("id", "is taken")
 	}
 	ch.Desk.CloseAfter, ch.Desk.BotClose = domain.DefaultCloseSeconds, domain.DefaultCloseSeconds
-	b.arrange(&ch)
+	b.KitInput.arrange(&ch)
 	if ch.Credentials.Salt = b.SecuritySalt; b.SecuritySalt == "" {
 		if ch.Credentials.Salt, err = domain.NewSalt(p.Random); err != nil {
 			return domain.Channel{}, err
@@ -264,7 +264,7 @@ func (p *platform) changeKit(ctx context.Context, c caller, ch domain.Channel, b
 	}
 	all := func(ch *domain.Channel) {
 		apply(ch)
-		b.arrange(ch)
+		b.KitInput.arrange(ch)
 		if b.SecuritySalt != "" {
 			ch.Credentials.Salt = b.SecuritySalt
 		}

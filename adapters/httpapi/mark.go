@@ -10,7 +10,7 @@ import (
 
 // markInput is what is noted about a conversation.
 type markInput struct {
-	Tags        []int64           `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags to be added. The channel must use tags."`
+	Tags        []int64           `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags to be added. A voximplant channel must use tags; on channelx they are labels, by their names."`
 	ReplaceTags bool              `json:"replace_tags,omitempty" doc:"tags are all tags from now on."`
 	Topic       *int64            `json:"topic_id,omitempty" minimum:"0" doc:"A topic of the channel's topic set; 0 takes the topic away."`
 	Variables   map[string]string `json:"variables,omitempty" doc:"Texts by name, which functions are told. At most 100 names and 64 KiB."`
@@ -21,7 +21,8 @@ func (p *platform) markRoutes() {
 	handle(p, operation{
 		id: "mark-conversation", method: http.MethodPost, path: "/v1/conversations/{id}/marks", tag: tagConversations, need: domain.RoleAgent,
 		summary: "Note tags, a topic or data about a conversation", status: http.StatusAccepted,
-		description: "Only on channels of dialect voximplant, and while the conversation is open (409). It counts as activity.",
+		description: "Only on channels of dialect voximplant, and while the conversation is open (409). It counts as activity. " +
+			"On channels of dialect channelx tags can be noted, whatever the conversation's status.",
 	}, p.markConversation)
 }
 
@@ -38,6 +39,9 @@ func (p *platform) markConversation(ctx context.Context, c caller, in *struct {
 	conversation, ch, err := p.conversationOf(ctx, c, in.ID, true)
 	if err != nil {
 		return nil, err
+	}
+	if ch.Dialect.HasTickets() {
+		return p.markTicket(ctx, c, ch, conversation.ID, b)
 	}
 	if ch.Dialect.HasEpisodes() {
 		if err := p.marksHold(ch, b); err != nil {

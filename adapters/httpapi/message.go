@@ -82,7 +82,8 @@ func (p *platform) messageRoutes() {
 		id: "start-conversation", method: http.MethodPost, path: "/v1/channels/{id}/messages", tag: tagMessages, need: domain.RoleAgent,
 		summary: "Write to a contact of a channel", status: http.StatusAccepted,
 		description: "On a channel of id_type phone this may be a number that has never written. " +
-			"On a channel of id_type custom, or of dialect voximplant, it must be a contact that exists; 409 otherwise.",
+			"On a channel of id_type custom, or of dialect voximplant, it must be a contact that exists; 409 otherwise. " +
+			"On a channel of dialect channelx it is the source_id of one; the newest conversation that is not resolved goes on, or a new one is opened.",
 	}, p.start)
 }
 
@@ -168,6 +169,9 @@ func (p *platform) reply(ctx context.Context, c caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if ch.Dialect.HasTickets() {
+		return p.replyTicket(ctx, c, ch, conversation.ID, in.Body, in.Key)
+	}
 	return p.send(ctx, c, ch, outgoing{conversation.ContactRef, in.Key, in.Body, &conversation})
 }
 
@@ -189,6 +193,9 @@ func (p *platform) start(ctx context.Context, c caller, in *struct {
 		return nil, err
 	}
 	ref := in.Body.ContactRef
+	if ch.Dialect.HasTickets() {
+		return p.startTicket(ctx, c, ch, ref, messageInput{in.Body.ContentInput, in.Body.SpeakerInput}, in.Key)
+	}
 	if !ch.Dialect.HasEpisodes() { // where any text is a reference
 		if ref, err = ch.IDType.Normalize("contact_ref", ref); err != nil {
 			return nil, err

@@ -36,6 +36,7 @@ type Platform struct {
 	Channels    registry
 	Directory   directory
 	Numbers     numbers
+	Tickets     tickets
 	Log         log
 	Reads       reads
 	Deliveries  deliveries

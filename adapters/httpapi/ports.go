@@ -33,6 +33,26 @@ type registry interface {
 	CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error)
 	ChangeChannel(ctx context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error)
 	DeleteChannel(ctx context.Context, id string) error
+	// LastInbox is the highest number that any inbox has, 0 when there is none.
+	LastInbox() int64
+}
+
+// tickets decides about conversations of dialects that have tickets, by their own
+// rules: what returns is done, and in the rows. by is the token that asks, acting
+// as the agent that it names. content has been validated. Errors are those of
+// reads; a field that they name is one of content.
+type tickets interface {
+	// Reply says something in a conversation, and Start in the newest one of a contact
+	// that is not resolved, or in a new one. The same key in the same conversation is
+	// the same message; "" is none.
+	Reply(ctx context.Context, by domain.Token, conversation uuid.UUID, content domain.Content, key string) (message uuid.UUID, err error)
+	Start(ctx context.Context, by domain.Token, ch domain.Channel, ref string, content domain.Content, key string) (message uuid.UUID, err error)
+	// Close resolves a conversation; CodeConflict when it is resolved.
+	Close(ctx context.Context, by domain.Token, conversation uuid.UUID) error
+	// Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.
+	Assign(ctx context.Context, by domain.Token, conversation uuid.UUID, agent, team *int64) error
+	// Label adds labels to a conversation, or replaces all that it has.
+	Label(ctx context.Context, by domain.Token, conversation uuid.UUID, labels []string, replace bool) error
 }
 
 // log keeps events: when Append returns without an error they are acknowledged.
@@ -82,6 +102,12 @@ type access interface {
 	subscriptions
 	signKeys
 	endpoints
+	webhooks
+}
+
+// webhooks are endpoints of accounts that the dialect itself sets up.
+type webhooks interface {
+	Webhooks(account string) []domain.Webhook
 }
 
 // endpoints are what was decided about the targets of deliveries. ChangeEndpoint
@@ -191,9 +217,11 @@ type signKeys interface {
 }
 
 // numbers gives the next number of a kind of things of an account, greater than
-// above and than all that it has given, and never again.
+// above and than all that it has given, and never again; ID gives one of the whole
+// installation.
 type numbers interface {
 	Next(ctx context.Context, account, kind string, above int64) (int64, error)
+	ID(ctx context.Context, kind string, above int64) (int64, error)
 }
 
 // deliveries are the read models of deliveries; the rules are those of reads.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/parley-im/parley/domain"
 )
@@ -29,6 +30,9 @@ func (p *platform) testChannel(ctx context.Context, c caller, in *struct {
 	ch, err := p.channelOf(c, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	if ch.Dialect.HasTickets() && strings.TrimSpace(ch.CallbackURL) == "" {
+		return nil, clash("callback_url", "is empty: there is nothing to call")
 	}
 	tested, err := p.test(ctx, ch)
 	if err == nil && tested.Body.Delivered {

@@ -32,7 +32,7 @@ type redriveInput struct {
 	From    string `json:"from,omitempty" format:"date-time" maxLength:"64" doc:"Only of outbound events from this time on, inclusive." example:"2026-03-01T09:00:00Z"`
 	To      string `json:"to,omitempty" format:"date-time" maxLength:"64" doc:"Only of outbound events before this time." example:"2026-03-01T17:00:00Z"`
 	Reason  string `json:"reason,omitempty" enum:"rejected,bad_answer,server_error,rate_limited,timeout,unreachable,address_refused,channel_deleted,unsubscribed,expired,internal" doc:"Only dead letters whose last call came to this."`
-	Kind    string `json:"kind,omitempty" enum:"message,close,function,subscription" doc:"Only deliveries of this kind."`
+	Kind    string `json:"kind,omitempty" enum:"message,close,function,subscription,notice" doc:"Only deliveries of this kind."`
 	DryRun  bool   `json:"dry_run,omitempty" doc:"Only count."`
 	Confirm *int64 `json:"confirm,omitempty" minimum:"0" doc:"How many there are, as counted by a dry run. Needed above 1000."`
 }
@@ -43,7 +43,7 @@ type redriveFilterView struct {
 	From    *time.Time          `json:"from,omitempty"`
 	To      *time.Time          `json:"to,omitempty"`
 	Reason  domain.Reason       `json:"reason,omitempty"`
-	Kind    domain.DeliveryKind `json:"kind,omitempty" enum:"message,close,function,subscription"`
+	Kind    domain.DeliveryKind `json:"kind,omitempty" enum:"message,close,function,subscription,notice"`
 }
 
 // redriveView is a redrive as the API shows it.

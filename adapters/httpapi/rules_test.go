@@ -24,7 +24,7 @@ func TestChannelSettings(t *testing.T) {
 	}
 	for _, c := range []struct{ body, field, says string }{
 		{body("ismessenger", "voximplant"), "id_type", "only for respondio"},
-		{body("ismessenger", "channelx"), "dialect", "not available in this version"},
+		{body("ismessenger", "channelx"), "id_type", "only for respondio"},
 		{body("ismessenger", "smoke"), "dialect", "one of"},
 		{body("Shop", ""), "name", "1"},
 		{body("Shop", long(256)), "name", "255"},

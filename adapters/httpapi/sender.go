@@ -7,7 +7,7 @@ import (
 // SpeakerInput says who speaks, in dialects that tell the integration.
 type SpeakerInput struct {
 	Sender  string `json:"sender,omitempty" enum:"agent,bot" doc:"voximplant: who speaks. Default agent."`
-	AgentID string `json:"agent_id,omitempty" maxLength:"255" doc:"voximplant, sender agent: the id or username of a registered agent, or any other text of the contact centre's. Default: the agent that has the conversation, else the token's name."`
+	AgentID string `json:"agent_id,omitempty" maxLength:"255" doc:"voximplant and channelx, sender agent: the id or username of a registered agent; on voximplant also any other text of the contact centre's. Default: the agent that has the conversation, else the token's name; on channelx who the token acts as."`
 }
 
 // senderView is who spoke for the business, as the integration is told.

@@ -15,10 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Bounds of the server. Those of a dialect's bodies are its own, below MaxBody.
+// Bounds of the server. Those of a dialect's bodies are its own, below MaxBody
+// unless its door is roomy.
 const (
 	readHeaderTimeout = 10 * time.Second
 	bodyTimeout       = 30 * time.Second // for a whole request body to come in
+	mostBodyTimeout   = 10 * time.Minute // the same for the largest that any door takes
 	writeTimeout      = 60 * time.Second // for an answer; streams extend it as they go
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
@@ -35,6 +37,19 @@ type Door interface {
 	Register(mux *http.ServeMux)
 }
 
+// roomy is a Door that takes larger bodies than others in some of its requests.
+type roomy interface {
+	// MaxBody bounds the body of a request, in bytes; 0 where the server's bound will
+	// do, as for all requests of other doors.
+	MaxBody(r *http.Request) int64
+}
+
+// lasting is a Door some of whose requests have no end in sight, such as sockets.
+// They bound each write instead.
+type lasting interface {
+	Lasts(r *http.Request) bool
+}
+
 // Config wires a Server. Without a Platform there is no /v1: a node that has not
 // the role api still tells its health and metrics.
 type Config struct {
@@ -44,7 +59,7 @@ type Config struct {
 	Gatherer   prometheus.Gatherer
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
-	MaxBody    int64         // bytes; 0 = DefaultMaxBody
+	MaxBody    int64         // bytes, for all requests but those of which a door says more; 0 = DefaultMaxBody
 	Grace      time.Duration // 0 = DefaultGrace
 	// Drain is how long a server that is asked to stop goes on taking connections
 	// after /readyz has begun to say so: as long as a load balancer may need to
@@ -97,6 +112,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	for _, d := range cfg.Doors {
 		d.Register(s.mux)
+		if r, ok := d.(roomy); ok {
+			s.guard.roomy = append(s.guard.roomy, r)
+		}
+		if l, ok := d.(lasting); ok {
+			s.guard.lasting = append(s.guard.lasting, l)
+		}
 	}
 	return s, nil
 }

@@ -15,8 +15,9 @@ const tagTokens = "Tokens"
 
 // tokenInput is a platform token to be made.
 type tokenInput struct {
-	Name string `json:"name" minLength:"1" maxLength:"255" doc:"For people; it is the author of messages that are sent with the token." example:"agent desktop"`
-	Role string `json:"role" enum:"admin,agent,reader" doc:"admin: everything; agent: read, reply, close and assign; reader: read."`
+	Name  string `json:"name" minLength:"1" maxLength:"255" doc:"For people; it is the author of messages that are sent with the token." example:"agent desktop"`
+	Role  string `json:"role" enum:"admin,agent,reader" doc:"admin: everything; agent: read, reply, close and assign; reader: read."`
+	Agent int64  `json:"agent_id,omitempty" minimum:"0" doc:"channelx: the agent that the token acts as. Absent: it acts as itself, under its name."`
 }
 
 // tokenView is a platform token without its secret.
@@ -24,6 +25,7 @@ type tokenView struct {
 	ID        string      `json:"id"`
 	Name      string      `json:"name"`
 	Role      domain.Role `json:"role"`
+	AgentID   int64       `json:"agent_id,omitempty" doc:"channelx: the agent that the token acts as."`
 	CreatedAt time.Time   `json:"created_at"`
 }
 
@@ -32,18 +34,19 @@ type newTokenView struct {
 	ID        string      `json:"id"`
 	Name      string      `json:"name"`
 	Role      domain.Role `json:"role"`
+	AgentID   int64       `json:"agent_id,omitempty" doc:"channelx: the agent that the token acts as."`
 	CreatedAt time.Time   `json:"created_at"`
 	Token     string      `json:"token" doc:"The secret. It is shown here and never again: only its hash is kept."`
 }
 
 func showToken(t domain.Token) tokenView {
-	return tokenView{ID: t.ID, Name: t.Name, Role: t.Role, CreatedAt: t.CreatedAt}
+	return tokenView{ID: t.ID, Name: t.Name, Role: t.Role, AgentID: t.Agent, CreatedAt: t.CreatedAt}
 }
 
 // showNewToken shows a token with its secret.
 func showNewToken(t domain.Token, secret string) newTokenView {
 	v := showToken(t)
-	return newTokenView{ID: v.ID, Name: v.Name, Role: v.Role, CreatedAt: v.CreatedAt, Token: secret}
+	return newTokenView{ID: v.ID, Name: v.Name, Role: v.Role, AgentID: v.AgentID, CreatedAt: v.CreatedAt, Token: secret}
 }
 
 func (p *platform) tokenRoutes() {
@@ -69,6 +72,9 @@ func (p *platform) createToken(ctx context.Context, c caller, in *struct {
 	Body tokenInput
 },
 ) (*struct{ Body newTokenView }, error) {
+	if _, ok := p.Directory.Agent(c.Account, in.Body.Agent); in.Body.Agent != 0 && !ok {
+		return nil, unmet("agent_id", "must be the id of an agent; there is no agent %d", in.Body.Agent)
+	}
 	secret, err := domain.NewSecret(p.Random)
 	if err != nil {
 		return nil, err
@@ -79,7 +85,7 @@ func (p *platform) createToken(ctx context.Context, c caller, in *struct {
 	}
 	t, err := p.TokenAdmin.CreateToken(ctx, domain.Token{
 		ID: id.String(), Account: c.Account, Name: in.Body.Name, Role: domain.Role(in.Body.Role),
-		Hash: domain.HashSecret(secret), CreatedAt: domain.Stamp(p.Now()),
+		Hash: domain.HashSecret(secret), Agent: in.Body.Agent, CreatedAt: domain.Stamp(p.Now()),
 	})
 	if err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func (w *world) Channels(account string) []domain.Channel {
 	defer w.mu.Unlock()
 	var list []domain.Channel
 	for _, ch := range w.channels {
-		if ch.Account == account {
+		if ch.Account == account || account == "" {
 			list = append(list, w.resolved(ch))
 		}
 	}
@@ -110,6 +110,15 @@ func (w *world) CreateChannel(_ context.Context, ch domain.Channel) (domain.Chan
 	if _, taken := w.channels[ch.ID]; taken {
 		return domain.Channel{}, domain.Errorf(domain.CodeConflict, "taken")
 	}
+	for _, other := range w.channels {
+		switch {
+		case !ch.Dialect.HasTickets():
+		case other.Inbox.Number == ch.Inbox.Number:
+			return domain.Channel{}, &domain.Error{Code: domain.CodeConflict, Field: "inbox_id", Message: "taken"}
+		case other.Inbox.Identifier == ch.Inbox.Identifier:
+			return domain.Channel{}, &domain.Error{Code: domain.CodeConflict, Field: "inbox_identifier", Message: "taken"}
+		}
+	}
 	ch.Revision, ch.CreatedAt, ch.UpdatedAt = 1, now, now
 	w.channels[ch.ID] = ch
 	return ch, nil
@@ -126,6 +135,15 @@ func (w *world) ChangeChannel(_ context.Context, id string, change func(*domain.
 	ch.Revision++
 	w.channels[id] = ch
 	return w.resolved(ch), nil
+}
+
+// LastInbox implements registry.
+func (w *world) LastInbox() int64 {
+	var last int64
+	for _, ch := range w.Channels("") {
+		last = max(last, ch.Inbox.Number)
+	}
+	return last
 }
 
 // DeleteChannel implements registry.

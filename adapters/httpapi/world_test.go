@@ -58,6 +58,7 @@ type world struct {
 	refusal   func(channel string) (time.Time, int, bool, error)
 
 	redrives  *redriveWorld
+	tickets   *ticketWorld
 	health    []domain.EndpointHealth
 	endpoints map[string]domain.Endpoint
 
@@ -84,6 +85,7 @@ func newWorld(t *testing.T) *world {
 		directoryWorld: newDirectoryWorld(),
 	}
 	w.redrives = &redriveWorld{world: w}
+	w.tickets = &ticketWorld{world: w}
 	w.token("t1", domain.DefaultAccount, domain.RoleAdmin, adminToken)
 	w.token("t2", domain.DefaultAccount, domain.RoleAgent, agentToken)
 	w.token("t3", domain.DefaultAccount, domain.RoleReader, readerToken)
@@ -93,7 +95,7 @@ func newWorld(t *testing.T) *world {
 		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Platform: &Platform{
 			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w, Redrives: w.redrives, Directory: w, Numbers: w,
-			Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
+			Tickets: w.tickets, Freshness: w, History: w, Prober: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
 		},
 		Checks: []Check{{Name: "log", Func: func(context.Context) error {
 			w.mu.Lock()

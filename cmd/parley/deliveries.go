@@ -18,7 +18,7 @@ type deliveriesList struct {
 
 	State   string `help:"pending, retrying, delivered, dead or dropped." enum:",pending,retrying,delivered,dead,dropped" default:""`
 	Channel string `help:"Only of this channel." placeholder:"ID"`
-	Kind    string `help:"Only of this kind: message, close (told the integration), function (called) or subscription (told)." enum:",message,close,function,subscription" default:"" placeholder:"KIND"`
+	Kind    string `help:"Only of this kind: message, close (told the integration), function (called), subscription (told) or notice (of ChannelX)." enum:",message,close,function,subscription,notice" default:"" placeholder:"KIND"`
 }
 
 // Run lists deliveries.

@@ -75,7 +75,7 @@ type redrivesCreate struct {
 	From    time.Time `help:"Only of outbound events from this time on (RFC 3339)." placeholder:"TIME"`
 	To      time.Time `help:"Only of outbound events before this time." placeholder:"TIME"`
 	Reason  string    `help:"Only those whose last call came to this, such as timeout or server_error." placeholder:"REASON"`
-	Kind    string    `help:"Only of this kind: message, close, function or subscription." enum:",message,close,function,subscription" default:"" placeholder:"KIND"`
+	Kind    string    `help:"Only of this kind: message, close, function, subscription or notice." enum:",message,close,function,subscription,notice" default:"" placeholder:"KIND"`
 	DryRun  bool      `help:"Only count."`
 	Yes     bool      `help:"Do not ask, however many there are." short:"y"`
 	Detach  bool      `help:"Do not wait for its end."`
