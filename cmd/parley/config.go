@@ -46,6 +46,8 @@ type settings struct {
 	FilesDir           string          `help:"Folder of files that contacts and the business send each other; nodes share one. Empty, and no S3 either: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	FilesS3            filesS3         `embed:"" prefix:"files-s3-"`
 	MaxAttachmentMB    int64           `help:"Size of one file that ChannelX takes, in MB of 1024 KB." name:"max-attachment-mb" default:"40"`
+	ChannelXRate       int             `help:"Requests a minute that one address may make of ChannelX; above it the answer is 429. 0 is no limit." name:"channelx-rate" default:"3000"`
+	ChannelXMessages   int             `help:"Messages a minute that one conversation of ChannelX takes; 0 is no limit." name:"channelx-messages" default:"200"`
 	TopicPrefix        string          `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
 	Replication        int             `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
@@ -144,6 +146,9 @@ func (s settings) check() (nodeConfig, error) {
 	if s.InboundRate < 0 {
 		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")
 	}
+	if s.ChannelXRate < 0 || s.ChannelXMessages < 0 {
+		return cfg, errors.New("PARLEY_CHANNELX_RATE and PARLEY_CHANNELX_MESSAGES must be 0 (no limit) or more")
+	}
 	if s.MaxWaiting <= 0 {
 		return cfg, errors.New("PARLEY_MAX_WAITING must be 1 or more")
 	}
@@ -218,7 +223,8 @@ func (c nodeConfig) shown() []any {
 		"addr", c.Addr, "public_url", c.publicURL, "roles", strings.Join(c.Roles, ","), "kafka_brokers", strings.Join(c.KafkaBrokers, ","),
 		"embedded", c.embedded, "topic_prefix", c.TopicPrefix, "database_url", set(c.DatabaseURL), "admin_token", set(c.AdminToken),
 		"secret_key", set(c.SecretKey), "callback_allow", strings.Join(c.CallbackAllow, ","), "callback_timeout", c.CallbackTimeout,
-		"inbound_rate", c.InboundRate, "redrive_rate", c.RedriveRate,
+		"inbound_rate", c.InboundRate, "redrive_rate", c.RedriveRate, "channelx_rate", c.ChannelXRate,
+		"channelx_messages", c.ChannelXMessages, "max_attachment_mb", c.MaxAttachmentMB,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/parley-im/parley/adapters/callback"
+	"github.com/parley-im/parley/adapters/channelx"
 	"github.com/parley-im/parley/adapters/httpapi"
 	"github.com/parley-im/parley/adapters/kafka"
 	"github.com/parley-im/parley/adapters/postgres"
@@ -199,6 +200,9 @@ func (n *node) Reached(ctx context.Context, projection string, p domain.Position
 // dialects are the wires that callbacks are told on.
 func (n *node) dialects() map[domain.Dialect]callback.Dialect {
 	return map[domain.Dialect]callback.Dialect{
+		domain.DialectChannelX: channelx.NewOutbound(channelx.OutboundConfig{
+			Webhooks: n.registry, Minter: n.cfg.sealer, Now: n.cfg.now,
+		}),
 		domain.DialectRespondIO:    respondio.Outbound{},
 		domain.DialectISMessenger:  respondio.Outbound{},
 		domain.DialectSubscription: subscription.New(n.registry, n.cfg.now),
@@ -226,14 +230,15 @@ func (n *node) checks() []httpapi.Check {
 	return append(checks, httpapi.Check{Name: "database", Func: n.pool.Ping})
 }
 
-// doors are where integrations come in, one for each wire.
-func (n *node) doors() ([]httpapi.Door, error) {
+// doors are where integrations come in, one for each wire; that of
+// ChannelX is told besides, because the platform API goes through it, too.
+func (n *node) doors(ctx context.Context, numbers ids) ([]httpapi.Door, *channelx.Door, error) {
 	respond, err := respondio.New(respondio.Config{
 		Channels: n.registry, Log: n.store, Now: n.cfg.now, InboundRate: n.cfg.InboundRate,
 		Logger: n.cfg.logger, Registerer: n.metrics,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kit, err := voximplant.New(voximplant.Config{
 		Channels: n.registry, Accounts: n.registry, APITokens: n.registry, Keys: n.registry, Directory: n.registry,
@@ -241,9 +246,13 @@ func (n *node) doors() ([]httpapi.Door, error) {
 		Logger: n.cfg.logger, Registerer: n.metrics,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return []httpapi.Door{respond, kit}, nil
+	x, err := n.channelX(ctx, numbers)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []httpapi.Door{respond, kit, x}, x, nil
 }
 
 // serve opens the doors.
@@ -254,14 +263,15 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		if n.files, err = n.filesOf(ctx); err != nil {
 			return err
 		}
-		doors, err := n.doors()
+		numbers := n.ids()
+		doors, x, err := n.doors(ctx, numbers)
 		if err != nil {
 			return err
 		}
 		cfg.Doors = doors
 		cfg.Platform = &httpapi.Platform{
 			PublicURL: n.cfg.publicURL, Tokens: n.registry, TokenAdmin: n.registry, Channels: n.registry, Log: n.store,
-			Directory: n.registry, Numbers: postgres.NewNumbers(n.pool),
+			Directory: n.registry, Numbers: numbers, Tickets: x.Platform(projections.NewReads(n.pool)),
 			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool),
 			Redrives: projections.NewRedrives(n.pool), Freshness: n,
 			History: eventstore.NewHistory(eventstore.EventsTopic(n.cfg.TopicPrefix), n.log, kafka.PositionOf),

@@ -1,0 +1,255 @@
+package channelx
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
+)
+
+// ticketNumbers knows tickets by their ids. CodeNotFound where there is none.
+type ticketNumbers interface {
+	TicketNumber(ctx context.Context, account string, id uuid.UUID) (int64, error)
+}
+
+// Platform is what programs of the account may do to tickets from outside of the
+// dialect's own paths. It goes through the desk, so contacts, callbacks and sockets
+// cannot tell the difference.
+type Platform struct {
+	door    *Door
+	numbers ticketNumbers
+}
+
+// Platform gives the tickets behind the door to another one.
+func (d *Door) Platform(numbers ticketNumbers) Platform { return Platform{door: d, numbers: numbers} }
+
+// MaxBody bounds the body of a request, in bytes; 0 where any bound will do. Only
+// those with files may be large.
+func (d *Door) MaxBody(r *http.Request) int64 {
+	if !strings.HasPrefix(r.URL.Path, "/api/v1/") && !strings.HasPrefix(r.URL.Path, "/public/api/") {
+		return 0
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" {
+		return 0
+	}
+	return d.maxBody()
+}
+
+// Lasts tells whether a request has no end in sight: a socket.
+func (d *Door) Lasts(r *http.Request) bool {
+	return strings.TrimSuffix(r.URL.Path, "/") == "/cable"
+}
+
+// actorOf is who a platform token acts as. The platform API knows no inboxes, so a
+// token of any role may act on all of them there.
+func (d *Door) actorOf(t domain.Token) (actor, error) {
+	account, ok := d.Directory.Account(t.Account)
+	if !ok {
+		return actor{}, domain.Errorf(domain.CodeNotFound, "there is no account %s", t.Account)
+	}
+	operator, number := domain.OperatorOfToken(t), int64(0)
+	if agent, ok := d.Directory.Agent(t.Account, t.Agent); ok && t.Agent != 0 {
+		operator, number = domain.OperatorOfAgent(agent), agent.Number
+	}
+	a := actor{account: account, operator: &operator, agent: number, role: roleAgent}
+	if t.Role.Allows(domain.RoleAdmin) {
+		a.role = roleAdministrator
+	}
+	return a, nil
+}
+
+// find names a ticket and who acts on it.
+func (p Platform) find(ctx context.Context, by domain.Token, conversation uuid.UUID) (actor, int64, error) {
+	a, err := p.door.actorOf(by)
+	if err != nil {
+		return actor{}, 0, err
+	}
+	number, err := p.numbers.TicketNumber(ctx, by.Account, conversation)
+	return a, number, err
+}
+
+// Reply says something in a conversation; the same key there is the same message.
+func (p Platform) Reply(ctx context.Context, by domain.Token, conversation uuid.UUID, content domain.Content, key string) (uuid.UUID, error) {
+	a, number, err := p.find(ctx, by, conversation)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return p.say(ctx, a, number, content, key)
+}
+
+// platformKeys begins the keys of posts that are written here: those that
+// integrations send are others.
+const platformKeys = "platform:"
+
+func (p Platform) say(ctx context.Context, a actor, number int64, content domain.Content, key string) (uuid.UUID, error) {
+	in := postOf(content)
+	if key != "" {
+		in.Key = platformKeys + key
+	}
+	post, _, err := p.door.desk.post(ctx, a, number, in)
+	if err != nil {
+		return uuid.Nil, explained(err)
+	}
+	return post.Message, nil
+}
+
+// Start says something to a contact of a channel, by its source id: in the newest
+// ticket of theirs that is not resolved, or in a new one. CodeConflict when nobody
+// has that source id. If the process dies on the way, a repeat finds the ticket.
+func (p Platform) Start(ctx context.Context, by domain.Token, ch domain.Channel, ref string, content domain.Content, key string) (uuid.UUID, error) {
+	a, err := p.door.actorOf(by)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	identity, err := p.door.People.Identity(ctx, ch.ID, ref)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		if err := p.door.Freshness.FreshFor(ctx, domain.AccountKey(by.Account)); err != nil {
+			return uuid.Nil, err
+		}
+		identity, err = p.door.People.Identity(ctx, ch.ID, ref)
+	}
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return uuid.Nil, &domain.Error{Code: domain.CodeConflict, Field: "contact_ref", Message: "is the source_id of no contact of this channel"}
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	open, err := p.door.Tickets.Tickets(ctx, domain.TicketQuery{
+		Account: by.Account, Identity: identity.ID, Sort: "created_at", Limit: 1,
+		Statuses: []domain.TicketStatus{domain.TicketOpen, domain.TicketPending, domain.TicketSnoozed},
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if len(open) > 0 {
+		return p.say(ctx, a, open[0].Number, content, key)
+	}
+	made, err := p.door.desk.open(ctx, a, ticketInput{Channel: &ch, Identity: identity.ID, Person: identity.PersonID, SourceID: ref})
+	if err != nil {
+		return uuid.Nil, explained(err)
+	}
+	return p.say(ctx, a, made.Number, content, key)
+}
+
+// Close resolves a conversation; CodeConflict when it is resolved.
+func (p Platform) Close(ctx context.Context, by domain.Token, conversation uuid.UUID) error {
+	a, number, err := p.find(ctx, by, conversation)
+	if err != nil {
+		return err
+	}
+	t, err := p.door.Tickets.Ticket(ctx, by.Account, number)
+	if err != nil {
+		return err
+	}
+	if t.Status == domain.TicketResolved {
+		return domain.Errorf(domain.CodeConflict, "conversation is closed already")
+	}
+	_, err = p.door.desk.turn(ctx, a, number, domain.TicketResolved, nil)
+	return explained(err)
+}
+
+// Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.
+func (p Platform) Assign(ctx context.Context, by domain.Token, conversation uuid.UUID, agent, team *int64) error {
+	a, number, err := p.find(ctx, by, conversation)
+	if err != nil {
+		return err
+	}
+	_, err = p.door.desk.assign(ctx, a, number, agent, team)
+	return explained(err)
+}
+
+// Label adds labels to a conversation, or replaces all that it has.
+func (p Platform) Label(ctx context.Context, by domain.Token, conversation uuid.UUID, labels []string, replace bool) error {
+	a, number, err := p.find(ctx, by, conversation)
+	if err != nil {
+		return err
+	}
+	if !replace {
+		t, err := p.door.Tickets.Ticket(ctx, by.Account, number)
+		if err != nil {
+			return err
+		}
+		labels = slices.Compact(slices.Sorted(slices.Values(slices.Concat(t.Labels, labels))))
+	}
+	_, err = p.door.desk.label(ctx, a, number, labels)
+	return explained(err)
+}
+
+// postOf is a post that says what a message of the platform does: a choice is a
+// text with items to select, and a file goes by its URL, with what is known of it.
+func postOf(content domain.Content) postInput {
+	in := postInput{Type: domain.PostOutgoing}
+	files := content.Attachments
+	switch content.Type {
+	case domain.ContentQuickReply:
+		in.Content, in.ContentType = &content.Title, contentTypeSelect
+		items := make([]any, len(content.Replies))
+		for i, reply := range content.Replies {
+			items[i] = map[string]any{"title": reply, "value": reply}
+		}
+		in.Attributes = domain.Object{"items": items}
+	case domain.ContentAttachment:
+		f := content.Attachment
+		files = []domain.Item{{Type: f.Type, URL: f.URL, MimeType: f.MimeType, FileName: f.FileName}}
+		if f.Description != "" {
+			in.Content = &f.Description
+		}
+	default:
+		if content.Text != "" {
+			in.Content = &content.Text
+		}
+	}
+	for _, item := range files {
+		in.Files = append(in.Files, fileOf(item))
+	}
+	return in
+}
+
+// contentTypeSelect is the content type of a choice (channelx.md 3.1).
+const contentTypeSelect = "input_select"
+
+// fileOf is a file that is somewhere else, whose size nobody has looked at.
+func fileOf(item domain.Item) domain.PostFile {
+	name := item.FileName
+	if u, err := url.Parse(item.URL); err == nil && name == "" {
+		name = path.Base(u.Path)
+	}
+	if name == "" || name == "." || name == "/" {
+		name = item.Type
+	}
+	return domain.PostFile{
+		Kind: item.Type, Name: name, URL: item.URL,
+		ContentType: cmp.Or(item.MimeType, mime.TypeByExtension(path.Ext(name)), "application/octet-stream"),
+	}
+}
+
+// explained turns what the dialect's clients are told into what others are.
+func explained(err error) error {
+	if record, ok := errors.AsType[invalidRecord](err); ok {
+		return &domain.Error{Code: domain.CodeInvalid, Message: record.Error(), Err: err}
+	}
+	plain, ok := errors.AsType[plainError](err)
+	if !ok {
+		return err
+	}
+	told := &domain.Error{Code: domain.CodeInvalid, Message: plain.text, Err: err}
+	switch plain.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		told.Code = domain.CodeForbidden
+	case http.StatusNotFound:
+		told.Code = domain.CodeNotFound
+	case http.StatusTooManyRequests:
+		told.Code = domain.CodeRateLimited
+	}
+	return told
+}
