@@ -309,7 +309,10 @@ func (o *office) DeleteChannel(_ context.Context, id string) error {
 	return nil
 }
 
-func (o *office) Endpoint(target string) (domain.Endpoint, bool) { e, ok := o.paused[target]; return e, ok }
+func (o *office) Endpoint(target string) (domain.Endpoint, bool) {
+	e, ok := o.paused[target]
+	return e, ok
+}
 
 func (o *office) ChangeEndpoint(_ context.Context, _, target string, change func(*domain.Endpoint) error) (domain.Endpoint, error) {
 	e := o.paused[target]
