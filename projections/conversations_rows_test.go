@@ -72,7 +72,7 @@ func mustProject(t rapidOrTest, pool *pgxpool.Pool, events ...domain.Recorded) {
 func dump(t rapidOrTest, pool *pgxpool.Pool) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
-	for _, table := range []string{"contacts", "conversations", "messages", "early_receipts"} {
+	for _, table := range []string{"contacts", "conversations", "messages", "early_receipts", "people", "identities", "tickets", "posts"} {
 		rows, err := pool.Query(context.Background(), "select t::text from "+table+" t order by id")
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +92,7 @@ type rapidOrTest interface {
 // forget empties the read model, as before a rebuild.
 func forget(t rapidOrTest, pool *pgxpool.Pool) {
 	t.Helper()
-	if _, err := pool.Exec(context.Background(), "delete from contacts; delete from conversations; delete from messages; delete from early_receipts; delete from checkpoints"); err != nil {
+	if _, err := pool.Exec(context.Background(), "delete from contacts; delete from conversations; delete from messages; delete from early_receipts; delete from people; delete from identities; delete from tickets; delete from posts; delete from checkpoints"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -126,6 +126,7 @@ type deliveryRun struct {
 	made      []domain.Delivery
 	attempts  []attemptRow
 	endpoints map[string]*endpointRun // by target
+	noticed   *noticeRun              // nil = no event of a dialect with tickets
 }
 
 // runLane is a lane that a run may touch.
@@ -151,6 +152,7 @@ func newDeliveryRun(partition int, events []domain.Recorded, subscribed subscrip
 		partition: partition, named: map[string]int{}, lanes: map[string]*runLane{}, rows: map[uuid.UUID]*deliveryRow{},
 	}
 	seen := make(map[uuid.UUID]struct{}, len(events))
+	run.notices(events, seen)
 	for _, r := range events {
 		run.touch(r)
 		if subscribed != nil {
@@ -194,7 +196,9 @@ func (run *deliveryRun) subscribe(r domain.Recorded, ids []string, seen map[uuid
 }
 
 // empty tells whether the run is nobody's business here.
-func (run *deliveryRun) empty() bool { return len(run.ids) == 0 && len(run.episodes) == 0 }
+func (run *deliveryRun) empty() bool {
+	return len(run.ids) == 0 && len(run.episodes) == 0 && run.noticed == nil
+}
 
 // lane gives a lane of a stream.
 func (run *deliveryRun) lane(name, stream string) *runLane {
@@ -210,7 +214,7 @@ func (run *deliveryRun) lane(name, stream string) *runLane {
 func deliveryIn(r domain.Recorded) (uuid.UUID, bool) {
 	switch e := r.Data.(type) {
 	case domain.MessageSent:
-		return domain.DeliveryID(r.ID), true
+		return domain.DeliveryID(r.ID), !r.Dialect.HasTickets() // NoticesOf
 	case domain.DeliveryAttempted:
 		return e.DeliveryID, true
 	case domain.DeliveryRedriven:
@@ -237,6 +241,7 @@ func deliveryIn(r domain.Recorded) (uuid.UUID, bool) {
 func (run *deliveryRun) load(ctx context.Context, tx pgx.Tx) error {
 	batch := &pgx.Batch{}
 	run.queueEpisodes(batch)
+	run.queueRevisions(batch)
 	batch.Queue(`
 		select id, "offset", lane, state, parked, head, attempts, tries, created_at,
 			first_tried_at, next_attempt_at, settled_at, last_reason, last_detail
@@ -292,6 +297,10 @@ func scanEntry(row pgx.CollectableRow) (lane string, entry laneEntry, err error)
 
 // apply folds one event.
 func (run *deliveryRun) apply(r domain.Recorded) {
+	if !run.takes(r) {
+		return
+	}
+	run.tell(r)
 	for _, id := range run.told[r.Position.Offset] {
 		run.make(domain.Tell(r, id), r.Stream())
 	}

@@ -29,6 +29,7 @@ func (run *deliveryRun) write(ctx context.Context, tx pgx.Tx) error {
 	run.queueAttempts(batch)
 	run.queueDepth(batch)
 	run.queueEndpoints(batch)
+	run.writeRevisions(batch)
 	if err := run.writeEpisodes(batch); err != nil {
 		return err
 	}

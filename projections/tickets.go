@@ -55,6 +55,7 @@ type ticketRow struct {
 type postRow struct {
 	domain.Post
 
+	file  int64 // highest id of a file that it had in the run
 	dirty bool
 }
 
@@ -251,7 +252,14 @@ func (run *ticketRun) posted(r domain.Recorded, p *domain.Posted) {
 	if known := run.revisions.Tickets[p.Scene.Ticket.ID]; known != nil && known.Changed {
 		run.turned(r, p.Scene.Ticket)
 	}
-	run.posts[p.Post.ID] = &postRow{Post: p.Post, dirty: true}
+	row := &postRow{Post: p.Post, dirty: true}
+	if was := run.posts[p.Post.ID]; was != nil {
+		row.file = was.file
+	}
+	for _, f := range p.Post.Files {
+		row.file = max(row.file, f.ID)
+	}
+	run.posts[p.Post.ID] = row
 }
 
 // failed keeps why a post did not reach its callback, and no more: the event

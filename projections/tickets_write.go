@@ -240,18 +240,10 @@ func (run *ticketRun) writePosts(b *pgx.Batch) error {
 		column(rows, func(p row) string { return string(p.Status) }),
 		column(rows, func(p row) string { return storable(p.SourceID) }),
 		column(rows, func(p row) string { return storable(p.Key) }),
-		column(rows, highestFile),
+		column(rows, func(p row) int64 { return p.file }),
 		column(rows, func(p row) time.Time { return p.CreatedAt }),
 		states)
 	return nil
-}
-
-func highestFile(p *postRow) int64 {
-	highest := int64(0)
-	for _, f := range p.Files {
-		highest = max(highest, f.ID)
-	}
-	return highest
 }
 
 // states makes a parameter of what rows hold.
