@@ -1,7 +1,6 @@
 package channelx
 
 import (
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -83,32 +82,23 @@ func (o Outbound) Replies(ch domain.Channel, d domain.Delivery, a domain.Answer,
 }
 
 // failed tells that the post of a notice failed. Repeated after the same try it is
-// the same event.
+// the same event. The worker knows the post as it was told; whoever folds the event
+// takes no more of it than the error.
 func (o Outbound) failed(ch domain.Channel, d domain.Delivery, n domain.Notice, text string, now time.Time) domain.Event {
 	text = domain.Cut(clean(text), domain.MaxDetail)
-	was, scene := *n.Post, *n.Scene
-	post := was
-	post.Attributes = maps.Clone(was.Attributes)
-	if post.Attributes == nil {
-		post.Attributes = domain.Object{}
-	}
-	post.Attributes["external_error"] = text
-	post.Status, post.Revision, post.UpdatedAt = domain.StatusFailed, was.Revision+1, domain.Stamp(now)
+	scene := *n.Scene
+	post := n.Post.Turn(domain.StatusFailed, &text).Next(now)
 	if scene.Public != nil && scene.Public.ID == post.ID {
 		scene.Public = &post
 	}
-	e := domain.Event{
+	return domain.Event{
 		ID:      domain.DeriveID("message-failed", d.ID.String(), strconv.Itoa(d.Attempts)),
 		Account: d.Account, Channel: d.Channel, Dialect: d.Dialect, ContactRef: d.ContactRef, Time: domain.Stamp(now),
-	}
-	e.Data = domain.MessageFailed{
-		MessageID: post.Message, ConversationID: scene.Ticket.ID, Error: text, Posted: &domain.Posted{
-			Telling: domain.Telling{Targets: targetsOf(ch, o.webhooks.Webhooks(d.Account), domain.NoticeMessageUpdated)},
-			Post:    post, Scene: scene, Changes: []domain.Change{
-				{Name: "status", Previous: string(was.Status), Current: string(post.Status)},
-				{Name: "content_attributes", Previous: object(was.Attributes), Current: post.Attributes},
+		Data: domain.MessageFailed{
+			MessageID: post.Message, ConversationID: scene.Ticket.ID, Error: text, Posted: &domain.Posted{
+				Telling: domain.Telling{Targets: targetsOf(d.Account, &ch, o.webhooks.Webhooks(d.Account), domain.NoticeMessageUpdated)},
+				Post:    post, Scene: scene, Changes: post.Since(*n.Post),
 			},
 		},
 	}
-	return e
 }

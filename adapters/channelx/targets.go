@@ -1,34 +1,30 @@
 package channelx
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/parley-im/parley/domain"
 )
 
-// targetsOf lists who is told of a notice about a channel (channelx.md 6.2): its
-// own callback, where it has one, and those webhooks of its account that want to
-// know. About contacts there is no channel, and no callback is told; ch then has
-// only an account.
-func targetsOf(ch domain.Channel, hooks []domain.Webhook, notice string) []string {
+// targetsOf lists who is told of a notice (channelx.md 6.2): the callback of the
+// channel that it is about, where there is one, and those webhooks of the account
+// that want to know. A notice about a contact is about no channel: ch is nil.
+func targetsOf(account string, ch *domain.Channel, hooks []domain.Webhook, notice string) []string {
 	var targets []string
-	aboutContact := notice == domain.NoticeContactCreated || notice == domain.NoticeContactUpdated
-	if ch.CallbackURL != "" && !aboutContact {
+	if ch != nil && !ch.Disabled && strings.TrimSpace(ch.CallbackURL) != "" {
 		targets = append(targets, "")
 	}
+	hooks = slices.SortedFunc(slices.Values(hooks), func(a, b domain.Webhook) int { return cmp.Compare(a.Number, b.Number) })
 	for _, w := range hooks {
-		if wants(w, notice) && (w.Channel == "" || w.Channel == ch.ID && !aboutContact) {
-			targets = append(targets, domain.WebhookTarget(w.Account, w.Number))
+		events := w.Events
+		if len(events) == 0 {
+			events = domain.WebhookEvents[:domain.DefaultWebhookEvents]
+		}
+		if slices.Contains(events, notice) && (w.Channel == "" || ch != nil && w.Channel == ch.ID) {
+			targets = append(targets, domain.WebhookTarget(account, w.Number))
 		}
 	}
 	return targets
-}
-
-// wants tells whether a webhook is told of a notice.
-func wants(w domain.Webhook, notice string) bool {
-	events := w.Events
-	if len(events) == 0 {
-		events = domain.WebhookEvents[:domain.DefaultWebhookEvents]
-	}
-	return slices.Contains(events, notice)
 }

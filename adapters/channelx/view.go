@@ -195,13 +195,3 @@ func tidyContent(content *string) *string {
 	s = strings.TrimRight(s, "\r\n")
 	return &s
 }
-
-// canReply tells whether a ticket of a channel may be answered at a time
-// (channelx.md 8.5).
-func canReply(ch domain.Channel, t domain.Ticket, now time.Time) bool {
-	hours, ok := ch.Inbox.Additional["agent_reply_time_window"].(float64)
-	if !ok {
-		return true
-	}
-	return t.LastIncomingAt != nil && now.Sub(*t.LastIncomingAt) < time.Duration(hours*float64(time.Hour))
-}

@@ -83,7 +83,7 @@ func (v *view) conversation(t domain.TicketSeen) any {
 func (v *view) scene(ch domain.Channel, t domain.TicketSeen) domain.Scene {
 	s := domain.Scene{
 		Account: v.account(ch.Account), Inbox: domain.Named{ID: ch.Inbox.Number, Name: ch.Name}, Ticket: t.Ticket, Person: t.Person,
-		Identity: t.Identity, CanReply: canReply(ch, t.Ticket, v.now()), Public: t.Public,
+		Identity: t.Identity, CanReply: t.CanReply(ch.Inbox, v.now()), Public: t.Public,
 	}
 	if o, _, ok := v.operator(ch.Account, t.Assignee); ok && t.Assignee != 0 {
 		s.Assignee = &o
