@@ -31,9 +31,10 @@ func (d *Door) contactConversations(ctx context.Context, c caller, r *request) (
 	if err != nil {
 		return nil, err
 	}
+	v := d.viewed(ctx, c.account.Name)
 	shown := make([]any, len(list))
 	for i, t := range list {
-		shown[i] = d.view.conversation(t)
+		shown[i] = v.conversation(t)
 	}
 	return payload{shown}, nil
 }
