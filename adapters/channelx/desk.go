@@ -225,6 +225,7 @@ type personChange struct {
 type linkInput struct {
 	Channel  domain.Channel
 	SourceID string // "" = one is made
+	Proven   string // identifier that a contact has proved to have; "" = none
 }
 
 // ticketInput asks for a ticket: of an identity, or of a person on a channel, or

@@ -85,8 +85,9 @@ func (d *desk) link(ctx context.Context, a actor, person int64, ch domain.Channe
 	return identity, err
 }
 
-// verify notes that whoever has an identity has proved who they are (channelx.md 5.2).
-func (d *desk) verify(ctx context.Context, a actor, identity int64) (domain.Identity, error) {
+// verify notes that whoever has an identity has proved who they are (channelx.md
+// 5.2), where what is proven proves that.
+func (d *desk) verify(ctx context.Context, a actor, identity int64, proven proof) (domain.Identity, error) {
 	var verified domain.Identity
 	err := d.run(ctx, toVerify, a.account.Name, []string{lockIdentity(identity)}, func(ctx context.Context) (decision, error) {
 		row, err := d.People.IdentityByID(ctx, identity)
@@ -102,6 +103,16 @@ func (d *desk) verify(ctx context.Context, a actor, identity int64) (domain.Iden
 		// The person may be merged away meanwhile, which moves the identity.
 		if err := holding(ctx, lockPerson(a.account.Name, row.PersonID)); err != nil {
 			return decision{}, err
+		}
+		person, err := d.People.Person(ctx, a.account.Name, row.PersonID)
+		if err != nil {
+			return decision{}, err
+		}
+		if !proven.fits(person.Person) {
+			return decision{}, errUnproven
+		}
+		if !proven.proves(row, person) {
+			return decision{}, nil
 		}
 		now := domain.Stamp(d.Now())
 		row.Verified, row.UpdatedAt = true, now

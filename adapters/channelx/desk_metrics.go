@@ -55,14 +55,14 @@ const (
 
 var outcomes = [...]string{outcomeDone, outcomeRefused, outcomeMissing, outcomeForbidden, outcomeUnavailable, outcomeFailed}
 
-type commandOutcome struct {
-	kind    command
+type taskOutcome struct {
+	kind    task
 	outcome string
 }
 
 // deskMetrics are the numbers of the desk. The maps are fixed after newDeskMetrics.
 type deskMetrics struct {
-	commands map[commandOutcome]prometheus.Counter
+	commands map[taskOutcome]prometheus.Counter
 	duration map[task]prometheus.Observer
 	void     map[task]prometheus.Counter
 }
@@ -88,12 +88,12 @@ func newDeskMetrics(reg prometheus.Registerer) (*deskMetrics, error) {
 		}
 	}
 	m := &deskMetrics{
-		commands: map[commandOutcome]prometheus.Counter{}, duration: map[task]prometheus.Observer{}, void: map[task]prometheus.Counter{},
+		commands: map[taskOutcome]prometheus.Counter{}, duration: map[task]prometheus.Observer{}, void: map[task]prometheus.Counter{},
 	}
 	for _, kind := range commands {
 		m.duration[kind], m.void[kind] = duration.WithLabelValues(string(kind)), void.WithLabelValues(string(kind))
 		for _, outcome := range outcomes {
-			m.commands[commandOutcome{kind, outcome}] = total.WithLabelValues(string(kind), outcome)
+			m.commands[taskOutcome{kind, outcome}] = total.WithLabelValues(string(kind), outcome)
 		}
 	}
 	return m, nil
@@ -101,7 +101,7 @@ func newDeskMetrics(reg prometheus.Registerer) (*deskMetrics, error) {
 
 // done counts a command that has come to its end.
 func (m *deskMetrics) done(kind task, err error, within time.Duration) {
-	m.commands[commandOutcome{kind, outcomeOf(err)}].Inc()
+	m.commands[taskOutcome{kind, outcomeOf(err)}].Inc()
 	m.duration[kind].Observe(within.Seconds())
 }
 

@@ -2,8 +2,7 @@ package channelx
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 // unique is one of the values that are unique among the people of an account.
 type unique struct {
 	lock, attribute, human string
-	of                     func(domain.Person) string
+	of                     func(*domain.Person) *string
 	key                    func(value string) domain.PersonKey
 }
 
@@ -31,15 +30,15 @@ type unique struct {
 func uniques() [3]unique {
 	return [3]unique{
 		{
-			anIdentifier, "identifier", "Identifier", func(p domain.Person) string { return p.Identifier },
+			anIdentifier, "identifier", "Identifier", func(p *domain.Person) *string { return &p.Identifier },
 			func(v string) domain.PersonKey { return domain.PersonKey{Identifier: v} },
 		},
 		{
-			anEmail, "email", "Email", func(p domain.Person) string { return p.Email },
+			anEmail, "email", "Email", func(p *domain.Person) *string { return &p.Email },
 			func(v string) domain.PersonKey { return domain.PersonKey{Email: v} },
 		},
 		{
-			aPhone, "phone_number", "Phone number", func(p domain.Person) string { return p.Phone },
+			aPhone, "phone_number", "Phone number", func(p *domain.Person) *string { return &p.Phone },
 			func(v string) domain.PersonKey { return domain.PersonKey{Phone: v} },
 		},
 	}
@@ -49,7 +48,7 @@ func uniques() [3]unique {
 func lockValues(account string, p domain.Person) []string {
 	var names []string
 	for _, u := range uniques() {
-		names = append(names, lockValue(u.lock, account, u.of(p)))
+		names = append(names, lockValue(u.lock, account, *u.of(&p)))
 	}
 	return names
 }
@@ -70,7 +69,7 @@ func (d *desk) owner(ctx context.Context, account string, key domain.PersonKey) 
 // nothing any more, whatever the rows still say.
 func (d *desk) taken(ctx context.Context, account string, p domain.Person, events []domain.Event) (f faults, err error) {
 	for _, u := range uniques() {
-		other, err := d.owner(ctx, account, u.key(u.of(p)))
+		other, err := d.owner(ctx, account, u.key(*u.of(&p)))
 		if err != nil {
 			return f, err
 		}
@@ -134,6 +133,9 @@ func (d *desk) registerPerson(ctx context.Context, a actor, in personInput, link
 		return domain.PersonSeen{}, nil, err
 	}
 	r := registration{desk: d, actor: a, person: p, channel: channel, source: source}
+	if link != nil {
+		r.proven = proof{link.Proven}
+	}
 	err := d.run(ctx, toRegister, a.account.Name, names, r.decide)
 	return r.seen, r.identity, err
 }
@@ -145,99 +147,116 @@ type registration struct {
 	person   domain.Person
 	channel  *domain.Channel // nil = no identity
 	source   string
+	proven   proof
 	seen     domain.PersonSeen
 	identity *domain.Identity
 }
 
 func (r *registration) decide(ctx context.Context) (decision, error) {
-	d, account := r.desk, r.actor.account.Name
-	if r.channel != nil {
-		if err := r.actor.sees(r.channel.ID); err != nil {
-			return decision{}, err
-		}
-		known, err := d.People.Identity(ctx, r.channel.ID, r.source)
-		switch {
-		case err == nil && r.actor.role == roleContact:
-			r.identity = &known
-			r.seen, err = d.People.Person(ctx, account, known.PersonID)
-			return decision{}, err
-		case err == nil:
-			return decision{}, invalidRecord{[]string{"Source has already been taken"}, []string{"source_id"}}
-		case !notFound(err):
-			return decision{}, err
-		}
+	if r.actor.role == roleContact && r.channel != nil {
+		return r.recognise(ctx, r.person)
 	}
-	if r.actor.role == roleContact {
-		known, err := r.known(ctx)
+	return r.register(ctx, r.person)
+}
+
+// recognise takes a contact for the one that they were, or else registers them.
+// What a person has who is known by another identifier than the one that was
+// proven leads to nobody, and is left out.
+func (r *registration) recognise(ctx context.Context, p domain.Person) (decision, error) {
+	d, account := r.desk, r.actor.account.Name
+	known, err := d.People.Identity(ctx, r.channel.ID, r.source)
+	if err == nil {
+		r.identity = &known
+		r.seen, err = d.People.Person(ctx, account, known.PersonID)
+		return decision{}, err
+	}
+	if !notFound(err) {
+		return decision{}, err
+	}
+	for _, u := range uniques() {
+		found, err := d.owner(ctx, account, u.key(*u.of(&p)))
 		if err != nil {
 			return decision{}, err
 		}
-		if known != nil {
-			return r.join(ctx, *known)
+		if found != nil && r.proven.fits(found.Person) {
+			return r.join(ctx, *found)
+		}
+		if found != nil {
+			*u.of(&p) = ""
 		}
 	}
-	f, err := d.taken(ctx, account, r.person, nil)
-	if err != nil {
-		return decision{}, err
+	if p.Name == "" {
+		p.Name = visitorName()
 	}
-	if err := f.record(); err != nil {
-		return decision{}, err
-	}
-	return r.make(ctx)
+	return r.register(ctx, p)
 }
 
-// known finds who a contact is; nil when they are new.
-func (r *registration) known(ctx context.Context) (*domain.PersonSeen, error) {
-	for _, u := range uniques() {
-		p, err := r.desk.owner(ctx, r.actor.account.Name, u.key(u.of(r.person)))
-		if p != nil || err != nil {
-			return p, err
-		}
-	}
-	return nil, nil
-}
-
-// join gives a person who is there another identity.
+// join gives a person who is there another identity. It is a claim where the
+// person was found by what anybody could have said.
 func (r *registration) join(ctx context.Context, p domain.PersonSeen) (decision, error) {
-	r.seen, r.identity = p, nil
-	if r.channel == nil {
-		return decision{}, nil
-	}
-	if err := holding(ctx, lockPerson(r.actor.account.Name, p.ID)); err != nil {
+	d, account := r.desk, r.actor.account.Name
+	if err := holding(ctx, lockPerson(account, p.ID)); err != nil {
 		return decision{}, err
 	}
-	now := domain.Stamp(r.desk.Now())
-	made, err := r.desk.newIdentity(ctx, p.ID, r.channel.ID, r.source, now)
+	now := domain.Stamp(d.Now())
+	made, err := d.newIdentity(ctx, p.ID, r.channel.ID, r.source, now)
 	if err != nil {
 		return decision{}, err
 	}
+	made.Claimed = r.proven.identifier == "" || r.proven.identifier != p.Identifier
 	return decision{
 		events: []domain.Event{linked(r.actor, made, now)},
 		landed: func(ctx context.Context) (bool, error) {
-			row, ok, err := r.desk.landedIdentity(ctx, made)
+			row, ok, err := d.landedIdentity(ctx, made)
 			if !ok || err != nil {
-				return ok, err
+				return false, err
 			}
 			r.identity = &row
-			r.seen, err = r.desk.People.Person(ctx, r.actor.account.Name, row.PersonID)
+			r.seen, err = d.People.Person(ctx, account, row.PersonID)
 			return err == nil, err
 		},
 	}, nil
 }
 
-// make makes a new person.
-func (r *registration) make(ctx context.Context) (decision, error) {
+// visitorName is what a contact is called who has told no name.
+func visitorName() string {
+	const letters = 6
+	return "visitor-" + uuid.NewString()[:letters]
+}
+
+// register makes a person, unless somebody has what must be theirs alone.
+func (r *registration) register(ctx context.Context, p domain.Person) (decision, error) {
+	f, err := r.desk.taken(ctx, r.actor.account.Name, p, nil)
+	if err != nil {
+		return decision{}, err
+	}
+	if r.channel != nil {
+		if err := r.actor.sees(r.channel.ID); err != nil {
+			return decision{}, err
+		}
+		_, err := r.desk.People.Identity(ctx, r.channel.ID, r.source)
+		switch {
+		case err == nil:
+			f.add("source_id", "Source has already been taken")
+		case !notFound(err):
+			return decision{}, err
+		}
+	}
+	if err := f.record(); err != nil {
+		return decision{}, err
+	}
+	return r.begin(ctx, p)
+}
+
+// begin makes the person.
+func (r *registration) begin(ctx context.Context, p domain.Person) (decision, error) {
 	d, account := r.desk, r.actor.account.Name
 	now := domain.Stamp(d.Now())
-	p := r.person
 	var err error
 	if p.ID, err = d.Numbers.ID(ctx, "person", 0); err != nil {
 		return decision{}, err
 	}
 	p.Revision, p.CreatedAt, p.UpdatedAt = 1, now, now
-	if p.Name == "" && r.actor.role == roleContact {
-		p.Name = visitorName()
-	}
 	registered := domain.ContactRegistered{
 		Telling: domain.Telling{Targets: d.targets(account, nil, domain.NoticeContactCreated)},
 		Account: named(r.actor.account), Person: p,
@@ -258,57 +277,114 @@ func (r *registration) make(ctx context.Context) (decision, error) {
 	}, nil
 }
 
-// visitorName is what somebody is called who has told no name.
-func visitorName() string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return "visitor-" + hex.EncodeToString(b[:])
-}
-
 // changePerson changes what a person is. A contact who changes themselves keeps
 // their identifier, and leaves out what is blank; where they name the e-mail or the
-// phone of somebody else, the two are one from then on (channelx.md 5.1). The answer
-// is then the other's.
+// phone of somebody else, the two are one from then on if that shows nobody what the
+// other wrote (channelx.md 5.1). The answer is the other then.
 func (d *desk) changePerson(ctx context.Context, a actor, id int64, change personChange) (domain.PersonSeen, error) {
 	var seen domain.PersonSeen
-	names := []string{lockPerson(a.account.Name, id)}
+	if a.role == roleContact {
+		change = change.byContact()
+	}
+	// What is unique of the person afterwards is among this, or was theirs before.
+	wanted := change.apply(domain.Person{})
+	names := append(lockValues(a.account.Name, wanted), lockPerson(a.account.Name, id))
 	err := d.run(ctx, toChange, a.account.Name, names, func(ctx context.Context) (decision, error) {
 		row, err := d.People.Person(ctx, a.account.Name, id)
 		if err != nil {
 			return decision{}, err
 		}
-		seen = row
+		var united []domain.Event
 		now := domain.Stamp(d.Now())
-		person, wanted := row.Person, change
-		var events []domain.Event
 		if a.role == roleContact {
-			wanted = wanted.byContact()
-			if person, wanted, events, err = d.unite(ctx, a, person, wanted, now); err != nil {
+			if row, united, err = d.unite(ctx, a, row, wanted, now); err != nil {
 				return decision{}, err
 			}
 		}
-		after := wanted.apply(person)
+		seen = row
+		after := change.apply(row.Person)
 		var f faults
 		f.person(after)
 		if err := f.record(); err != nil {
 			return decision{}, err
 		}
-		if err := holding(ctx, lockValues(a.account.Name, after)...); err != nil {
-			return decision{}, err
-		}
-		if f, err = d.taken(ctx, a.account.Name, after, events); err != nil {
+		if f, err = d.taken(ctx, a.account.Name, after, united); err != nil {
 			return decision{}, err
 		}
 		if err := f.record(); err != nil {
 			return decision{}, err
 		}
-		if !after.Same(person) {
+		events := united
+		if !after.Same(row.Person) {
 			after = after.Next(now)
-			events = append(events, d.changedPerson(a, person, after, now))
+			events = append(events, d.changedPerson(a, row.Person, after, now))
 		}
 		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
 	})
 	return seen, err
+}
+
+// unite merges a contact into whoever has the e-mail or the phone that they name,
+// as far as that may be; what is left is somebody else's, and refused as that. A
+// phone of somebody with another e-mail than the one that is named is.
+func (d *desk) unite(
+	ctx context.Context, a actor, p domain.PersonSeen, wanted domain.Person, now time.Time,
+) (domain.PersonSeen, []domain.Event, error) {
+	var events []domain.Event
+	for _, key := range []domain.PersonKey{{Email: wanted.Email}, {Phone: wanted.Phone}} {
+		other, err := d.owner(ctx, a.account.Name, key)
+		if err != nil {
+			return p, nil, err
+		}
+		if other == nil || other.ID == p.ID || mergedAway(events, other.ID) || !mayUnite(p) {
+			continue
+		}
+		if key.Phone != "" && wanted.Email != "" && other.Email != "" && other.Email != wanted.Email {
+			continue
+		}
+		if err := holding(ctx, lockPerson(a.account.Name, other.ID)); err != nil {
+			return p, nil, err
+		}
+		told, after := d.absorb(a, *other, p, now)
+		events = append(events, told)
+		for i := range p.Identities {
+			// Moving it was one revision.
+			moved := p.Identities[i]
+			moved.PersonID, moved.Revision, moved.Claimed, moved.UpdatedAt = after.ID, moved.Revision+2, true, now
+			events = append(events, linked(a, moved, now))
+			after.Identities = append(after.Identities, moved)
+		}
+		p = after
+	}
+	return p, events, nil
+}
+
+// mergedAway tells whether events merge somebody into somebody else.
+func mergedAway(events []domain.Event, id int64) bool {
+	return slices.ContainsFunc(events, func(e domain.Event) bool {
+		m, ok := e.Data.(domain.ContactMerged)
+		return ok && m.Merged == id
+	})
+}
+
+// absorb tells that other is base from now on; the identities move with it.
+func (d *desk) absorb(a actor, base, other domain.PersonSeen, now time.Time) (domain.Event, domain.PersonSeen) {
+	before := base.Person
+	base.Person = before.Absorb(other.Person).Next(now)
+	base.Identities = slices.Clone(base.Identities)
+	return d.tell(a, base.Person, now, domain.ContactMerged{
+		Account: named(a.account), Person: base.Person, Merged: other.ID, Changes: base.Since(before),
+	}), base
+}
+
+// personChanged is the decision that a person is what after says.
+func (d *desk) personChanged(a actor, before, after domain.Person, seen *domain.PersonSeen) decision {
+	now := domain.Stamp(d.Now())
+	after = after.Next(now)
+	return decision{
+		events: []domain.Event{d.changedPerson(a, before, after, now)},
+		landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, seen) },
+	}
 }
 
 // byContact is the change as far as contacts may ask for it.
@@ -340,59 +416,6 @@ func (c personChange) apply(p domain.Person) domain.Person {
 	return tidyPerson(p)
 }
 
-// unite merges a contact into whoever has the e-mail or the phone that they name. A
-// value of somebody who has another identifier, and a phone of somebody who has
-// another e-mail than the one that is named, is left out: those are two people.
-func (d *desk) unite(
-	ctx context.Context, a actor, p domain.Person, c personChange, now time.Time,
-) (domain.Person, personChange, []domain.Event, error) {
-	var events []domain.Event
-	wanted := c.apply(domain.Person{})
-	for _, value := range []struct {
-		key  domain.PersonKey
-		drop **string
-	}{{domain.PersonKey{Email: wanted.Email}, &c.Email}, {domain.PersonKey{Phone: wanted.Phone}, &c.Phone}} {
-		other, err := d.owner(ctx, a.account.Name, value.key)
-		if err != nil {
-			return p, c, nil, err
-		}
-		if other == nil || other.ID == p.ID || mergedAway(events, other.ID) {
-			continue
-		}
-		two := p.Identifier != "" && other.Identifier != "" && p.Identifier != other.Identifier ||
-			value.key.Phone != "" && wanted.Email != "" && other.Email != "" && other.Email != wanted.Email
-		if two {
-			*value.drop = nil
-			continue
-		}
-		if err := holding(ctx, lockPerson(a.account.Name, other.ID)); err != nil {
-			return p, c, nil, err
-		}
-		var told domain.Event
-		p, told = d.absorb(a, other.Person, p, now)
-		events = append(events, told)
-	}
-	return p, c, events, nil
-}
-
-// mergedAway tells whether events merge somebody away.
-func mergedAway(events []domain.Event, id int64) bool {
-	for _, e := range events {
-		if m, ok := e.Data.(domain.ContactMerged); ok && m.Merged == id {
-			return true
-		}
-	}
-	return false
-}
-
-// absorb tells that other is base from now on; the identities move with it.
-func (d *desk) absorb(a actor, base, other domain.Person, now time.Time) (domain.Person, domain.Event) {
-	after := base.Absorb(other).Next(now)
-	return after, d.tell(a, after, now, domain.ContactMerged{
-		Account: named(a.account), Person: after, Merged: other.ID, Changes: after.Since(base),
-	})
-}
-
 // mergePersons makes two people one: what the base has stands, and the other's
 // identities, and with them the tickets, are the base's (channelx.md 4.3).
 func (d *desk) mergePersons(ctx context.Context, a actor, base, other int64) (domain.PersonSeen, error) {
@@ -411,16 +434,11 @@ func (d *desk) mergePersons(ctx context.Context, a actor, base, other int64) (do
 			return decision{}, err
 		}
 		now := domain.Stamp(d.Now())
-		after, event := d.absorb(a, row.Person, gone.Person, now)
-		events := []domain.Event{event}
-		if !after.Same(row.Person) {
-			before := after
+		event, united := d.absorb(a, row, gone, now)
+		events, after := []domain.Event{event}, united.Person
+		if !after.Same(row.Person) { // webhooks are told of what the base has got
 			after = after.Next(now)
-			told := d.changedPerson(a, before, after, now)
-			changed := told.Data.(domain.ContactChanged) //nolint:errcheck,forcetypeassert // just made
-			changed.Changes = after.Since(row.Person)
-			told.Data = changed
-			events = append(events, told)
+			events = append(events, d.changedPerson(a, row.Person, after, now))
 		}
 		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
 	})
@@ -460,12 +478,7 @@ func (d *desk) labelPerson(ctx context.Context, a actor, id int64, labels []stri
 		if after.Same(row.Person) {
 			return decision{}, nil
 		}
-		now := domain.Stamp(d.Now())
-		after = after.Next(now)
-		return decision{
-			events: []domain.Event{d.changedPerson(a, row.Person, after, now)},
-			landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) },
-		}, nil
+		return d.personChanged(a, row.Person, after, &seen), nil
 	})
 	return seen, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -218,25 +217,7 @@ func (d *draft) opened() {
 	})
 }
 
-// targets are who is told of a notice: the callback of a channel, and the webhooks
-// of the account that want to know, in the order of their numbers. ch is nil where
-// it is about no channel.
+// targets are who is told of a notice; ch is nil where it is about no channel.
 func (d *desk) targets(account string, ch *domain.Channel, notice string) []string {
-	var list []string
-	if ch != nil && !ch.Disabled && strings.TrimSpace(ch.CallbackURL) != "" {
-		list = append(list, "")
-	}
-	hooks := slices.Clone(d.Webhooks.Webhooks(account))
-	slices.SortFunc(hooks, func(a, b domain.Webhook) int { return int(a.Number - b.Number) })
-	for _, hook := range hooks {
-		events := hook.Events
-		if len(events) == 0 {
-			events = domain.WebhookEvents[:domain.DefaultWebhookEvents]
-		}
-		mine := hook.Channel == "" || ch != nil && hook.Channel == ch.ID
-		if mine && slices.Contains(events, notice) {
-			list = append(list, domain.WebhookTarget(account, hook.Number))
-		}
-	}
-	return list
+	return targetsOf(account, ch, d.Webhooks.Webhooks(account), notice)
 }
