@@ -14,6 +14,9 @@ import (
 // lost when it ends: ids have gaps.
 const blockSize = 100
 
+// lostBlocks is how many blocks may be in use while the table of numbers is lost.
+const lostBlocks = 100
+
 // counters give out numbers that are never given twice while their table is there.
 type counters interface {
 	// Next gives an account's next number of a kind, greater than above.
@@ -94,25 +97,30 @@ func (n *Numbers) block(kind string) *block {
 // before; a table that is new, and one that this process meets for the first
 // time, may be behind the log, so the rows are caught up with it and asked.
 func (n *Numbers) refill(ctx context.Context, b *block, kind, sql string, above int64) error {
-	if !b.compared {
+	compared := b.compared
+	if !compared {
 		taken, err := n.taken(ctx, kind, sql)
 		if err != nil {
 			return err
 		}
-		above, b.compared = max(above, taken), true
+		above = max(above, taken)
 	}
 	first, fresh, err := n.counters.Block(ctx, "", kind, blockSize, above)
-	if err == nil && fresh {
+	if err == nil && fresh && compared {
 		var taken int64
 		if taken, err = n.taken(ctx, kind, sql); err == nil {
-			first, _, err = n.counters.Block(ctx, "", kind, blockSize, max(above, taken))
+			above = max(above, taken)
 		}
+	}
+	if err == nil && fresh && above > 0 {
+		// The table was lost: what is left of the blocks that it had given is out there.
+		first, _, err = n.counters.Block(ctx, "", kind, blockSize, above+lostBlocks*blockSize)
 	}
 	if err != nil {
 		b.compared = false
 		return err
 	}
-	b.next, b.last = first, first+blockSize-1
+	b.compared, b.next, b.last = true, first, first+blockSize-1
 	return nil
 }
 
