@@ -248,7 +248,7 @@ func TestWrongSealingKey(t *testing.T) {
 	furnish(t, right)
 	wrong := log.registry(t, newSealer(t, key(9)))
 	got, want := wrong.furniture(), right.furniture()
-	want.APITokens, want.Functions, want.SignKeys, want.Channels = nil, nil, nil, nil
+	want.APITokens, want.Functions, want.SignKeys, want.Channels, want.Webhooks = nil, nil, nil, nil, nil
 	want.Subscriptions = want.Subscriptions[1:] // one that is deleted holds no secret
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -258,12 +258,12 @@ func TestWrongSealingKey(t *testing.T) {
 	}
 	wrong.stop()
 	logged := wrong.logged.String()
-	for _, record := range []string{"api-token/acme/site", "function/acme/12", "sign-key/k1", "channel/3f0c8a52", "subscription/acme/desk-1"} {
+	for _, record := range []string{"api-token/acme/site", "function/acme/12", "sign-key/k1", "channel/3f0c8a52", "channel/731905284416", "subscription/acme/desk-1", "webhook/acme/2"} {
 		if !strings.Contains(logged, "record="+record) {
 			t.Errorf("%s is not logged", record)
 		}
 	}
-	if strings.Contains(logged, "value-of") || strings.Contains(logged, "secret-of") || strings.Contains(logged, "salt of") {
+	if strings.Contains(logged, "value-of") || strings.Contains(logged, "secret-of") || strings.Contains(logged, "salt of") || strings.Contains(logged, "token-of") {
 		t.Errorf("a secret is logged:\n%s", logged)
 	}
 }

@@ -28,13 +28,15 @@ func (e example) file() string {
 // examples has every stored event with every field filled that there was at the
 // time, older ones first.
 func examples() []example {
-	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples(), endpointExamples())
+	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples(), endpointExamples(), ticketExamples())
 }
 
 // newest has the last example of each stored name.
-func newest() map[string]example {
+func newest() map[string]example { return newestOf(examples()) }
+
+func newestOf(examples []example) map[string]example {
 	last := map[string]example{}
-	for _, e := range examples() {
+	for _, e := range examples {
 		last[e.Type()] = e
 	}
 	return last

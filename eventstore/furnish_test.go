@@ -92,6 +92,39 @@ func furnish(t testing.TB, f *follower) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	furnishInbox(t, f)
+}
+
+// furnishInbox makes an inbox known, a webhook that is told of it, and somebody who
+// answers there.
+func furnishInbox(t testing.TB, f *follower) {
+	t.Helper()
+	must(t, f.CreateChannel, anInbox("731905284416", "acme", 3))
+	must(t, f.CreateWebhook, domain.Webhook{
+		Number: 2, Account: "acme", Name: "CRM", URL: "https://crm.example.com/cx", Channel: "731905284416",
+		Events: []string{domain.NoticeMessageCreated, domain.NoticeContactUpdated}, Secret: "secret-of-hook-2",
+	})
+	must(t, f.CreateAccount, domain.Account{Name: "zenith", Number: 17})
+	must(t, f.CreateToken, domain.Token{
+		ID: "grace", Account: "zenith", Name: "Grace", Role: domain.RoleAgent, Hash: domain.HashSecret("secret-of-grace"), Agent: 7,
+	})
+}
+
+// anInbox is a channel of which nothing is left at its default.
+func anInbox(id, account string, number int64) domain.Channel {
+	return domain.Channel{
+		ID: id, Account: account, Dialect: domain.DialectChannelX, Name: "Bridge " + id, CallbackURL: "https://bridge.example.com/cx",
+		Credentials: domain.Credentials{HMACToken: "token-of-" + id, Secret: "secret-of-" + id},
+		Inbox: domain.Inbox{
+			Number: number, Identifier: "names-" + id, HMACMandatory: true, Additional: domain.Object{"agent_reply_time_window": 24.0},
+			LockToSingle: true, Greeting: true, GreetingMessage: "Hello", NoAutoAssignment: true, NoneAfterResolved: true, WorkingHours: true,
+			Hours: []domain.Hours{
+				{Day: 1, OpenHour: 9, OpenMinute: 30, CloseHour: 17, CloseMinute: 45}, {Day: 2, OpenAll: true}, {Day: 6, ClosedAll: true},
+			},
+			OutOfOffice: "Tomorrow", Timezone: "Europe/Lisbon", CSAT: true, CSATConfig: domain.Object{"display_type": "emoji"},
+			NoEmailCollect: true, SenderNameType: "professional", BusinessName: "Acme", Avatar: "https://example.com/bridge.png", Members: []int64{7, 9},
+		},
+	}
 }
 
 // secretOf is a signing secret. It is no text that could stand in a record by chance.
@@ -139,6 +172,7 @@ type furniture struct {
 	SignKeys  []domain.SignKey
 	Channels  []domain.Channel
 	Endpoints []domain.Endpoint
+	Webhooks  []domain.Webhook
 
 	Subscriptions []domain.Subscription
 }
@@ -154,6 +188,7 @@ func (f *follower) furniture() furniture {
 		all.TopicSets = append(all.TopicSets, f.TopicSets(a.Name)...)
 		all.Skills = append(all.Skills, f.Skills(a.Name)...)
 		all.Agents = append(all.Agents, f.Agents(a.Name)...)
+		all.Webhooks = append(all.Webhooks, f.Webhooks(a.Name)...)
 		all.Subscriptions = append(all.Subscriptions, f.Subscriptions(a.Name)...)
 		if gone, ok := f.Subscription(a.Name, "gone-1"); ok {
 			all.Subscriptions = append(all.Subscriptions, gone)

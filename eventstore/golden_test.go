@@ -37,7 +37,7 @@ func at(*message.Message) (int, int64, bool) { return 3, 41, true }
 func goldenOf(msg *message.Message) golden {
 	headers := map[string]string{"ce_id": msg.UUID}
 	maps.Copy(headers, msg.Metadata)
-	return golden{Key: eventstore.Key(msg), Headers: headers, Value: json.RawMessage(msg.Payload)}
+	return golden{Key: eventstore.PartitionKey(msg), Headers: headers, Value: json.RawMessage(msg.Payload)}
 }
 
 func (g golden) message() *message.Message {
