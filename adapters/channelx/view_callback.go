@@ -77,8 +77,10 @@ func (v *view) callbackBody(n domain.Notice) ([]byte, error) {
 		body = v.messageCall(n, changes)
 	case n.Name == domain.NoticeTypingOn, n.Name == domain.NoticeTypingOff:
 		body = typingCall{n.Name, callbackAuthor(n.By, *n.Scene), v.pushConversationOf(*n.Scene, true), n.Private}
-	default:
+	case n.Name == domain.NoticeConversationCreated, n.Name == domain.NoticeConversationUpdated, n.Name == domain.NoticeConversationStatusChanged:
 		body = conversationCall{v.pushConversationOf(*n.Scene, true), n.Name, changes}
+	default:
+		return nil, fmt.Errorf("tell %s: nobody knows it", n.Name)
 	}
 	return encode(body)
 }
