@@ -122,7 +122,7 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: r.brokers, Key: eventstore.Key}); err != nil {
+	if r.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: r.brokers, Key: eventstore.PartitionKey}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.publisher.Close() })

@@ -48,7 +48,7 @@ var ticketKeys = map[string]filterColumn{
 	"assignee_id":      {"t.assignee", aNumber},
 	"team_id":          {"t.team", aNumber},
 	"inbox_id":         {"t.channel_id", anExact}, // by the channel's id: inboxes' numbers are not known here
-	"contact_id":       {"i.person_id", aNumber},
+	"contact_id":       {"(select person_id from identities where id = t.identity_id)", aNumber},
 	"display_id":       {"t.number", aNumber},
 	"labels":           {"t.labels", aSet},
 	"created_at":       {"t.created_at", aTime},

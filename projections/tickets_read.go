@@ -11,16 +11,13 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// ticketColumns are a ticket with what belongs to it, of ticketTables.
+// ticketColumns are a ticket with what belongs to it, of a table t with ticketJoins.
 const (
 	ticketColumns = `t.state, p.state, ` + identityColumns + `,
 		(select state from posts where id = t.last_post), (select state from posts where id = t.last_said),
 		(select state from posts where id = t.last_public)`
 
-	ticketTables = ` from tickets t join identities i on i.id = t.identity_id join people p on p.id = i.person_id`
-
-	// Removal and merging are told of people and identities first.
-	ticketThere = ` and not t.removed and not i.removed and not p.removed`
+	ticketJoins = ` join identities i on i.id = t.identity_id join people p on p.id = i.person_id`
 )
 
 func scanTicket(row pgx.CollectableRow, t *domain.TicketSeen, more ...any) error {
@@ -52,14 +49,13 @@ func scanTicket(row pgx.CollectableRow, t *domain.TicketSeen, more ...any) error
 // Ticket gives a ticket of an account by its number; CodeNotFound where there is none.
 func (r *Reads) Ticket(ctx context.Context, account string, number int64) (domain.TicketSeen, error) {
 	id := domain.TicketID(account, number)
-	return one(ctx, r.pool, "conversation", "select "+ticketColumns+ticketTables+" where t.id = $1"+ticketThere, scanTicket, raw(&id))
+	return one(ctx, r.pool, "conversation", "select "+ticketColumns+" from tickets t"+ticketJoins+" where t.id = $1 and not t.removed", scanTicket, raw(&id))
 }
 
 // LatestTicket finds the newest ticket of an identity; CodeNotFound where there is none.
 func (r *Reads) LatestTicket(ctx context.Context, identity int64) (domain.TicketSeen, error) {
 	return one(ctx, r.pool, "conversation", "select "+ticketColumns+
-		` from (select * from tickets where identity_id = $1 and not removed order by number desc limit 1) t
-			join identities i on i.id = t.identity_id join people p on p.id = i.person_id where true`+ticketThere, scanTicket, identity)
+		" from (select * from tickets where identity_id = $1 and not removed order by number desc limit 1) t"+ticketJoins, scanTicket, identity)
 }
 
 // ticketOrders are what a list of tickets is sorted by.
@@ -67,7 +63,7 @@ var ticketOrders = map[string]string{
 	"":                 "t.last_activity_at",
 	"last_activity_at": "t.last_activity_at",
 	"created_at":       "t.created_at",
-	"priority":         "t.priority",
+	"priority":         "nullif(t.priority, 0)",
 	"waiting_since":    "t.waiting_since",
 	"unread":           "t.unread",
 }
@@ -80,7 +76,8 @@ func (r *Reads) Tickets(ctx context.Context, asked domain.TicketQuery) ([]domain
 		return nil, domain.Invalid("sort_by", "is not known")
 	}
 	q := &query{}
-	q.add("select " + ticketColumns)
+	order = ticketOrder(asked, order)
+	q.add("select " + ticketColumns + " from (select t.*")
 	if err := q.tickets(asked); err != nil {
 		return nil, err
 	}
@@ -93,18 +90,8 @@ func (r *Reads) Tickets(ctx context.Context, asked domain.TicketQuery) ([]domain
 	if asked.Assignee != 0 {
 		q.add(" and t.assignee = ?", asked.Assignee)
 	}
-	direction := " desc"
-	if asked.Ascending {
-		direction = " asc"
-	}
-	by := order + direction
-	switch asked.Sort {
-	case "waiting_since":
-		by += " nulls last, t.last_activity_at desc"
-	case "priority", "unread":
-		by += ", t.last_activity_at desc"
-	}
-	q.add(fmt.Sprintf(" order by %s, t.number%s limit %d offset %d", by, direction, part(asked.Limit), max(asked.Offset, 0)))
+	q.add(fmt.Sprintf(" order by %s limit %d offset %d) t", order, part(asked.Limit), max(asked.Offset, 0)))
+	q.add(ticketJoins + " order by " + order)
 	rows, err := r.pool.Query(ctx, q.sql.String(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list tickets: %w", err)
@@ -116,9 +103,26 @@ func (r *Reads) Tickets(ctx context.Context, asked domain.TicketQuery) ([]domain
 	return found, nil
 }
 
+// ticketOrder is how a list is sorted by one of ticketOrders. Those that have no
+// value come last, and those of one value with the newest activity first.
+func ticketOrder(asked domain.TicketQuery, by string) string {
+	direction := " desc"
+	if asked.Ascending {
+		direction = " asc"
+	}
+	switch asked.Sort {
+	case "waiting_since", "priority":
+		return by + direction + " nulls last, t.last_activity_at desc, t.number desc"
+	case "unread":
+		return by + direction + ", t.last_activity_at desc, t.number desc"
+	default:
+		return by + direction + ", t.number" + direction
+	}
+}
+
 // tickets appends what a query asks for, but for the assignee.
 func (q *query) tickets(asked domain.TicketQuery) error {
-	q.add(ticketTables+" where t.account = ?"+ticketThere, asked.Account)
+	q.add(" from tickets t where t.account = ? and not t.removed", asked.Account)
 	if asked.Channels != nil {
 		q.add(" and t.channel_id = any(?::text[])", asked.Channels)
 	}
@@ -134,14 +138,15 @@ func (q *query) tickets(asked domain.TicketQuery) error {
 		}
 	}
 	if asked.Person != 0 {
-		q.add(" and i.person_id = ?", asked.Person)
+		q.add(" and t.identity_id in (select id from identities where person_id = ? and not removed)", asked.Person)
 	}
 	if asked.Identity != 0 {
 		q.add(" and t.identity_id = ?", asked.Identity)
 	}
 	if asked.SourceID != "" {
 		source := storable(asked.SourceID)
-		q.add(` and i.account = ? and hashtextextended(i.source_id, 0) = hashtextextended(? collate "C", 0) and i.source_id = ?`,
+		q.add(` and t.identity_id in (select id from identities
+			where account = ? and hashtextextended(source_id, 0) = hashtextextended(? collate "C", 0) and source_id = ? and not removed)`,
 			asked.Account, source, source)
 	}
 	if asked.Team != 0 {
