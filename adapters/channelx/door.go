@@ -286,10 +286,7 @@ func (d *Door) mayCount(c caller) error {
 
 // Register puts all paths on the mux.
 func (d *Door) Register(mux *http.ServeMux) {
-	mux.HandleFunc("OPTIONS /public/api/", func(w http.ResponseWriter, r *http.Request) {
-		allowOrigins(w, r)
-		w.WriteHeader(http.StatusOK)
-	})
+	mux.HandleFunc("OPTIONS /public/api/", d.preflight)
 	d.catch(mux, "/public/api/", atClient)
 	d.catch(mux, "/api/v1/", atApplication)
 	d.statusRoutes(mux)
@@ -299,7 +296,16 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.labelRoutes(mux)
 	d.staffRoutes(mux)
 	d.webhookRoutes(mux)
+	d.conversationRoutes(mux)
+	d.messageRoutes(mux)
+	d.clientRoutes(mux)
 	d.cableRoutes(mux)
+}
+
+// preflight tells a browser that the client API may be called.
+func (d *Door) preflight(w http.ResponseWriter, r *http.Request) {
+	allowOrigins(w, r)
+	w.WriteHeader(http.StatusOK)
 }
 
 // catch answers below a prefix what no route takes.

@@ -212,7 +212,9 @@ func TestCallbackBody_Samples(t *testing.T) {
 	operator := domain.Author{Operator: sampleOperator()}
 	account := scene.Account
 	updated := strings.Replace(sampleMessageBody, `"event":"message_created"`, changed+`,"event":"message_updated"`, 1)
-	conversation := func(event, more string) string { return sampleConversed + `,` + sampleAccount + `,"event":"` + event + `"` + more + `}` }
+	conversation := func(event, more string) string {
+		return sampleConversed + `,` + sampleAccount + `,"event":"` + event + `"` + more + `}`
+	}
 	typing := func(event, who, private string) string {
 		return `{"event":"` + event + `","user":` + who + `,"conversation":` + sampleConversed + `,` + sampleAccount + `},"is_private":` + private + `}`
 	}
