@@ -45,6 +45,7 @@ type line struct {
 	Time        string          `json:"time"`
 	ContentType string          `json:"datacontenttype"`
 	Dialect     string          `json:"parleydialect,omitempty"`
+	Key         string          `json:"partitionkey,omitempty"` // where it is not the subject
 	Trace       string          `json:"traceparent,omitempty"`
 	Partition   int             `json:"partition"`
 	Offset      int64           `json:"offset"`
@@ -173,7 +174,7 @@ func (h *History) lineOf(msg *message.Message) ([]byte, error) {
 	text, err := json.Marshal(line{
 		SpecVersion: specVersion, ID: msg.UUID, Type: msg.Metadata.Get(headerType), Source: msg.Metadata.Get(headerSource),
 		Subject: msg.Metadata.Get(headerSubject), Time: msg.Metadata.Get(headerTime), ContentType: contentType,
-		Dialect: msg.Metadata.Get(headerDialect), Trace: msg.Metadata.Get(headerTrace), Partition: partition, Offset: offset, Data: data,
+		Dialect: msg.Metadata.Get(headerDialect), Key: msg.Metadata.Get(headerPartition), Trace: msg.Metadata.Get(headerTrace), Partition: partition, Offset: offset, Data: data,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("show record %d:%d: %w", partition, offset, err)

@@ -55,7 +55,7 @@ func newTestLog(t testing.TB) *testLog {
 		}
 	}
 	var err error
-	l.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: l.brokers, Key: eventstore.Key})
+	l.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: l.brokers, Key: eventstore.PartitionKey})
 	if err != nil {
 		t.Fatal(err)
 	}

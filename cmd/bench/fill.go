@@ -74,7 +74,7 @@ func (b *bench) fill(ctx context.Context, data string, n int, event func(i int) 
 		return fmt.Errorf("make the topic to fill: %w", err)
 	}
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
-		Brokers: broker.Brokers(), Key: eventstore.Key, MaxWaiting: 1 << 16, MaxBatchBytes: 2 << 20, Timeout: 30 * time.Second,
+		Brokers: broker.Brokers(), Key: eventstore.PartitionKey, MaxWaiting: 1 << 16, MaxBatchBytes: 2 << 20, Timeout: 30 * time.Second,
 	})
 	if err != nil {
 		return fmt.Errorf("open the log to fill it: %w", err)

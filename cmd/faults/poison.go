@@ -58,7 +58,7 @@ func poison(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	log, err := kafka.NewPublisher(kafka.PublisherConfig{Brokers: s.brokers, Key: eventstore.Key})
+	log, err := kafka.NewPublisher(kafka.PublisherConfig{Brokers: s.brokers, Key: eventstore.PartitionKey})
 	if err != nil {
 		return err
 	}
