@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,7 +16,8 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// Limits bound what clients may do (channelx.md 2.7); 0 is no limit.
+// Limits bound what clients may do (channelx.md 2.7); 0 is no limit, but that of
+// the protocol for files.
 type Limits struct {
 	Requests   int   // of an address, a minute
 	Searches   int   // of an account for contacts, a minute
@@ -77,7 +79,7 @@ func New(cfg Config) (*Door, error) {
 	desk, err := newDesk(deskConfig{
 		Log: cfg.Log, Freshness: cfg.Freshness, People: cfg.People, Tickets: cfg.Tickets, Posts: cfg.Posts, Numbers: cfg.Numbers,
 		Locks: cfg.Locks, Directory: cfg.Directory, Inboxes: cfg.Inboxes, Webhooks: cfg.Webhooks, Minter: cfg.Minter,
-		Registerer: cfg.Registerer, Logger: cfg.Logger, Now: cfg.Now, PostsPerMinute: cfg.Limits.Messages,
+		Registerer: cfg.Registerer, Logger: cfg.Logger, Now: cfg.Now, PostsPerMinute: cmp.Or(cfg.Limits.Messages, math.MaxInt32),
 	})
 	if err != nil {
 		return nil, err
