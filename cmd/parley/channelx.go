@@ -87,8 +87,10 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 		Keeper: noFiles{}, Minter: n.cfg.sealer, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
 		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry},
 	}
-	cfg.Limits = channelx.DefaultLimits()
-	cfg.Limits.Requests, cfg.Limits.Messages, cfg.Limits.Attachment = n.cfg.ChannelXRate, n.cfg.ChannelXMessages, n.cfg.MaxAttachmentMB<<20
+	cfg.Limits = channelx.Limits{
+		Requests: n.cfg.ChannelXRate, Searches: n.cfg.ChannelXSearches, Counts: n.cfg.ChannelXSearches,
+		Messages: n.cfg.ChannelXMessages, Attachment: n.cfg.MaxAttachmentMB << 20,
+	}
 	reads := projections.NewReads(n.pool)
 	cfg.People, cfg.Tickets, cfg.Posts = reads, reads, reads
 	if n.files != nil {

@@ -47,6 +47,7 @@ type settings struct {
 	FilesS3            filesS3         `embed:"" prefix:"files-s3-"`
 	MaxAttachmentMB    int64           `help:"Size of one file that ChannelX takes, in MB of 1024 KB." name:"max-attachment-mb" default:"40"`
 	ChannelXRate       int             `help:"Requests a minute that one address may make of ChannelX; above it the answer is 429. 0 is no limit." name:"channelx-rate" default:"3000"`
+	ChannelXSearches   int             `help:"Searches for contacts a minute in one account of ChannelX, and counts of conversations by one caller; above it the answer is 429. 0 is no limit." name:"channelx-searches" default:"3000"`
 	ChannelXMessages   int             `help:"Messages a minute that one conversation of ChannelX takes; 0 is no limit." name:"channelx-messages" default:"200"`
 	TopicPrefix        string          `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
@@ -146,8 +147,8 @@ func (s settings) check() (nodeConfig, error) {
 	if s.InboundRate < 0 {
 		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")
 	}
-	if s.ChannelXRate < 0 || s.ChannelXMessages < 0 {
-		return cfg, errors.New("PARLEY_CHANNELX_RATE and PARLEY_CHANNELX_MESSAGES must be 0 (no limit) or more")
+	if s.ChannelXRate < 0 || s.ChannelXSearches < 0 || s.ChannelXMessages < 0 {
+		return cfg, errors.New("PARLEY_CHANNELX_RATE, PARLEY_CHANNELX_SEARCHES and PARLEY_CHANNELX_MESSAGES must be 0 (no limit) or more")
 	}
 	if s.MaxWaiting <= 0 {
 		return cfg, errors.New("PARLEY_MAX_WAITING must be 1 or more")
