@@ -67,6 +67,13 @@ func (l locks) Hold(ctx context.Context, names ...string) (func(), error) {
 	return release, err
 }
 
+// staffed is the registry with all tokens of an account, also those that exist by
+// configuration: they, too, are given conversations.
+type staffed struct{ *eventstore.Registry }
+
+// Tokens lists them.
+func (s staffed) Tokens(account string) []domain.Token { return s.ActingTokens(account) }
+
 // channelX opens the door of ChannelX.
 func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error) {
 	pool, err := postgres.NewPool(ctx, n.cfg.DatabaseURL, postgres.LockPoolOptions(lockConns))
@@ -82,7 +89,7 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 		return nil, err
 	}
 	cfg := channelx.Config{
-		Directory: n.registry, Inboxes: n.registry, InboxAdmin: n.registry, Endpoints: n.registry, Webhooks: n.registry, Log: n.store, Freshness: n,
+		Directory: staffed{n.registry}, Inboxes: n.registry, InboxAdmin: n.registry, Endpoints: n.registry, Webhooks: n.registry, Log: n.store, Freshness: n,
 		Numbers: numbers.blocks, Locks: locks{postgres.NewLocks(pool, 0)}, Presence: projections.NewPresence(n.pool, n.cfg.now),
 		Keeper: noFiles{}, Minter: n.cfg.sealer, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
 		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry},
