@@ -20,21 +20,25 @@ type accountsList struct{ listing }
 // Run lists the accounts.
 func (c accountsList) Run(ctx context.Context, s streams) error {
 	return c.list(ctx, s, accountsPath, nil, []column{
-		{"NAME", "name"}, {"TITLE", "title"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"},
+		{"NAME", "name"}, {"NUMBER", "number"}, {"TITLE", "title"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"},
 	})
 }
 
 type accountsCreate struct {
 	remote
 
-	Name  string `arg:"" help:"Name of small letters, digits and hyphens. It never changes; integrations of Voximplant Kit log in with it."`
-	Title string `help:"What people call it." placeholder:"TITLE"`
+	Name   string `arg:"" help:"Name of small letters, digits and hyphens. It never changes; integrations of Voximplant Kit log in with it."`
+	Title  string `help:"What people call it." placeholder:"TITLE"`
+	Number int64  `help:"The account_id of ChannelX, such as integrations have it in their addresses. One that follows from the name unless given." placeholder:"N"`
 }
 
 // Run creates an account.
 func (c accountsCreate) Run(ctx context.Context, s streams) error {
 	body := fields{"name": c.Name}
 	body.text("title", c.Title)
+	if c.Number != 0 {
+		body["number"] = c.Number
+	}
 	return c.print(ctx, s, http.MethodPost, accountsPath, body)
 }
 
@@ -59,6 +63,7 @@ type accountsChange struct {
 	accountName
 
 	Title    string `help:"What people call it." placeholder:"TITLE"`
+	Number   *int64 `help:"The account_id of ChannelX; 0 is one that follows from the name." placeholder:"N"`
 	Disabled *bool  `help:"Whether none of its tokens is good for anything, and its channels are closed." negatable:""`
 }
 
@@ -66,6 +71,7 @@ type accountsChange struct {
 func (c accountsChange) Run(ctx context.Context, s streams) error {
 	body := fields{}
 	body.text("title", c.Title)
+	given(body, "number", c.Number)
 	given(body, "disabled", c.Disabled)
 	return c.print(ctx, s, http.MethodPatch, c.path(), body)
 }

@@ -12,7 +12,7 @@ type channelsCommand struct {
 	Create channelsCreate `cmd:"" help:"Create a channel and print its id, webhook URL and secrets."`
 	Show   channelsShow   `cmd:"" help:"Show a channel with its secrets, and what is wrong with it."`
 	Change channelsChange `cmd:"" help:"Change a channel; what is not given stays."`
-	Rotate channelsRotate `cmd:"" help:"Give a channel a new secret: respondio and ismessenger a token, voximplant a salt. The old one is invalid at once."`
+	Rotate channelsRotate `cmd:"" help:"Give a channel a new secret: respondio and ismessenger a token, voximplant a salt, channelx what signs the callbacks. The old one is invalid at once."`
 	Test   channelsTest   `cmd:"" help:"Call a channel's callback and tell what it answers."`
 	Delete channelsDelete `cmd:"" help:"Delete a channel; its history stays."`
 }
@@ -31,7 +31,7 @@ type channelSettings struct {
 	deliverySettings
 
 	Name        string `help:"Name that operators see." placeholder:"NAME"`
-	CallbackURL string `help:"Where replies are posted to." placeholder:"URL"`
+	CallbackURL string `help:"Where replies are posted to; channelx needs none." placeholder:"URL"`
 	Rate        *int   `help:"Callbacks per second; 0 is no limit." placeholder:"N"`
 
 	IDType string `help:"What a contact's id is: phone or custom. A new channel takes phone unless given; with contacts it stays what it is." enum:",phone,custom" default:"" group:"respond" placeholder:"TYPE"`
@@ -51,6 +51,13 @@ type channelSettings struct {
 	SkipTLSVerify *bool        `help:"Whether any certificate of the callback URL is taken." group:"kit" name:"skip-tls-verify" negatable:""`
 	SaveAnyway    bool         `help:"Save, also when the callback URL does not answer the check." group:"kit"`
 	Disabled      *bool        `help:"Whether nobody is let in and open conversations are closed." group:"kit" negatable:""`
+
+	HMACToken     string   `help:"Token with which contacts are proved to be who they say, such as you have it from elsewhere. A new channel makes one unless given." group:"inbox" name:"hmac-token" placeholder:"TOKEN"`
+	Secret        string   `help:"Secret that signs the callbacks, such as you have it from elsewhere. A new channel makes one unless given." group:"inbox" placeholder:"SECRET"`
+	HMACMandatory *bool    `help:"Whether contacts of the client API must prove who they are." group:"inbox" name:"hmac-mandatory" negatable:""`
+	LockToSingle  *bool    `help:"Whether a contact has one conversation, which is opened again." group:"inbox" name:"lock-to-single" negatable:""`
+	Members       *numbers `help:"Agents that see the inbox, besides administrators, such as 1,2; or none." group:"inbox" placeholder:"N,..."`
+	NoCallback    bool     `help:"Post nothing anywhere." group:"inbox"`
 }
 
 func (c channelSettings) body() fields {
@@ -77,6 +84,14 @@ func (c channelSettings) body() fields {
 	f.text("security_salt", c.SecuritySalt)
 	given(f, "skip_tls_verify", c.SkipTLSVerify)
 	given(f, "disabled", c.Disabled)
+	f.text("hmac_token", c.HMACToken)
+	f.text("secret", c.Secret)
+	given(f, "hmac_mandatory", c.HMACMandatory)
+	given(f, "lock_to_single_conversation", c.LockToSingle)
+	given(f, "member_ids", c.Members)
+	if c.NoCallback {
+		f["callback_url"] = ""
+	}
 	if c.SaveAnyway {
 		f["save_anyway"] = true
 	}
@@ -87,8 +102,11 @@ type channelsCreate struct {
 	remote
 	channelSettings
 
-	Dialect string `help:"Wire protocol: respondio, ismessenger or voximplant." default:"respondio" placeholder:"DIALECT"`
+	Dialect string `help:"Wire protocol: respondio, ismessenger, voximplant or channelx." default:"respondio" placeholder:"DIALECT"`
 	ID      string `help:"UUID of the channel, such as you have it from Voximplant Kit. A new one unless given." group:"kit" placeholder:"UUID"`
+
+	InboxID         int64  `help:"Number of the inbox, such as you have it from elsewhere. The next one unless given." group:"inbox" name:"inbox-id" placeholder:"N"`
+	InboxIdentifier string `help:"What names the inbox in the client API, such as you have it from elsewhere. A new one unless given." group:"inbox" name:"inbox-identifier" placeholder:"TOKEN"`
 }
 
 // Run creates a channel.
@@ -96,7 +114,11 @@ func (c channelsCreate) Run(ctx context.Context, s streams) error {
 	body := c.body()
 	body["dialect"] = c.Dialect
 	body.text("id", c.ID)
-	if c.IDType == "" && c.Dialect != "voximplant" {
+	body.text("inbox_identifier", c.InboxIdentifier)
+	if c.InboxID != 0 {
+		body["inbox_id"] = c.InboxID
+	}
+	if c.IDType == "" && c.Dialect != "voximplant" && c.Dialect != "channelx" {
 		body["id_type"] = "phone"
 	}
 	return c.print(ctx, s, http.MethodPost, "/v1/channels", body)

@@ -102,6 +102,7 @@ func (c *commands) run(ctx context.Context, args []string, stdout, stderr io.Wri
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "respond", Title: "Only for respondio and ismessenger:"},
 			{Key: "kit", Title: "Only for voximplant:"},
+			{Key: "inbox", Title: "Only for channelx:"},
 		}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
 		kong.Writers(stdout, stderr),

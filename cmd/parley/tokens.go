@@ -17,19 +17,24 @@ type tokensList struct{ listing }
 
 // Run lists tokens.
 func (c tokensList) Run(ctx context.Context, s streams) error {
-	return c.list(ctx, s, "/v1/tokens", nil, []column{{"ID", "id"}, {"ROLE", "role"}, {"NAME", "name"}, {"CREATED", "created_at"}})
+	return c.list(ctx, s, "/v1/tokens", nil, []column{{"ID", "id"}, {"ROLE", "role"}, {"NAME", "name"}, {"AGENT", "agent_id"}, {"CREATED", "created_at"}})
 }
 
 type tokensCreate struct {
 	remote
 
-	Name string `help:"What it is for." required:"true" placeholder:"NAME"`
-	Role string `help:"What it may do: admin, agent or reader." default:"agent" enum:"admin,agent,reader"`
+	Name    string `help:"What it is for." required:"true" placeholder:"NAME"`
+	Role    string `help:"What it may do: admin, agent or reader." default:"agent" enum:"admin,agent,reader"`
+	AgentID int64  `help:"The agent that it acts as in ChannelX. It acts as itself unless given." name:"agent-id" placeholder:"N"`
 }
 
 // Run creates a token.
 func (c tokensCreate) Run(ctx context.Context, s streams) error {
-	return c.print(ctx, s, http.MethodPost, "/v1/tokens", map[string]string{"name": c.Name, "role": c.Role})
+	body := fields{"name": c.Name, "role": c.Role}
+	if c.AgentID != 0 {
+		body["agent_id"] = c.AgentID
+	}
+	return c.print(ctx, s, http.MethodPost, "/v1/tokens", body)
 }
 
 type tokensRevoke struct {
