@@ -64,6 +64,7 @@ func (v *view) conversation(t domain.TicketSeen) any {
 		Timestamp: t.LastActivityAt.Unix(), FirstReplyAt: unix(t.FirstReplyAt), UnreadCount: t.Unread,
 		LastActivityAt: t.LastActivityAt.Unix(), Priority: textOrNull(t.Priority), WaitingSince: unix(t.WaitingSince),
 	}
+	form.Meta.Sender.LastActivityAt = unix(t.LastIncomingAt)
 	if o, role, ok := v.operator(ch.Account, t.Assignee); ok && t.Assignee != 0 {
 		form.Meta.Assignee, form.Meta.AssigneeType = v.fullUser(ch.Account, o, role, v.there.operator(o.ID)), assigneeUser
 	}

@@ -395,9 +395,13 @@ func TestView_Conversation(t *testing.T) {
 	at := sampleTime("2025-12-06T06:00:00.5Z")
 	full := domain.TicketSeen{Ticket: sampleTicket(), Person: samplePerson(), Identity: sampleIdentity(), Post: new(sampleReply()), Said: new(sampleReply())}
 	full.Team, full.SnoozedUntil, full.WaitingSince, full.AgentSeenAt, full.Labels, full.Priority = 2, &at, &at, &at, []string{"vip"}, "high"
+	full.LastIncomingAt = &at
 	full.Person.Blocked, full.UpdatedAt = true, sampleTime("2025-12-06T05:49:00.007Z")
 	o = members(t, "a full conversation", v.conversation(full), conversationMembers)
 	meta = members(t, "its meta", o["meta"], "sender, channel, hmac_verified, assignee, assignee_type, team")
+	if sender := meta["sender"].(map[string]any); sender["last_activity_at"] != 1765000800.0 {
+		t.Errorf("its contact is %v", sender)
+	}
 	same(t, "its assignee", meta["assignee"], `{"id":4,"account_id":1,"availability_status":"online","auto_offline":true,"confirmed":true,"email":"rui@example.test","provider":"email","available_name":"Rui Costa","name":"Rui Costa","role":"administrator","thumbnail":""}`)
 	same(t, "its team", meta["team"], `{"id":2,"name":"billing","description":"","allow_auto_assign":true,"account_id":1,"is_member":false}`)
 	same(t, "its message", o["messages"], `[`+samplePushMessage+`]`)
