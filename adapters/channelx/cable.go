@@ -134,8 +134,8 @@ func (c *cable) start(ctx context.Context) error {
 // stop takes no more sockets and asks all clients to connect elsewhere. It gives
 // them until ctx ends to take leave, and returns when nothing of the cable runs.
 func (c *cable) stop(ctx context.Context) {
-	if c.cancel == nil {
-		return // it was never started
+	if c.tailed == nil {
+		return // it was not started
 	}
 	c.mu.Lock()
 	c.open = false

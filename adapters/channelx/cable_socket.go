@@ -153,6 +153,8 @@ func (s *socket) end(reason cutReason, code websocket.StatusCode, text string) {
 		return
 	}
 	s.queue, s.bytes, s.ending = nil, 0, &ending{code, text}
+	// A write that is under way has this long, too. An error is a connection that is gone.
+	_ = s.raw.SetWriteDeadline(time.Now().Add(closeWithin))
 	s.cable.metrics.cut[reason].Inc()
 	s.cable.logger.Info("cable.cut", "reason", string(reason), "address", s.address)
 	s.wake()
