@@ -138,15 +138,15 @@ func (q *query) tickets(asked domain.TicketQuery) error {
 		}
 	}
 	if asked.Person != 0 {
-		q.add(" and t.identity_id in (select id from identities where person_id = ? and not removed)", asked.Person)
+		q.add(" and t.identity_id = any(array(select id from identities where person_id = ? and not removed))", asked.Person)
 	}
 	if asked.Identity != 0 {
 		q.add(" and t.identity_id = ?", asked.Identity)
 	}
 	if asked.SourceID != "" {
 		source := storable(asked.SourceID)
-		q.add(` and t.identity_id in (select id from identities
-			where account = ? and hashtextextended(source_id, 0) = hashtextextended(? collate "C", 0) and source_id = ? and not removed)`,
+		q.add(` and t.identity_id = any(array(select id from identities
+			where account = ? and hashtextextended(source_id, 0) = hashtextextended(? collate "C", 0) and source_id = ? and not removed))`,
 			asked.Account, source, source)
 	}
 	if asked.Team != 0 {
