@@ -3,7 +3,6 @@ package channelx
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +24,10 @@ const (
 	rowPause  = 10 * time.Second
 )
 
+// lookedJustNow is how old a look may be that is news, of a ticket of which nothing
+// was known.
+const lookedJustNow = 10 * time.Second
+
 // teller makes what sockets are shown out of what the tail of the log tells
 // (channelx.md 7.3). It is used by the goroutine of the tail alone, which it never
 // keeps waiting for a client.
@@ -35,13 +38,15 @@ type teller struct {
 	tickets *recent[uuid.UUID, domain.Revised]
 	posts   *recent[int64, domain.Revised]
 	told    *recent[uuid.UUID, struct{}]
-	noRows  time.Time // until when no row is asked for
+	looked  *recent[uuid.UUID, time.Time] // by contacts, at tickets
+	noRows  time.Time                     // until when no row is asked for
 }
 
 func newTeller(c *cable) *teller {
 	return &teller{
 		cable: c, people: newRecent[int64, domain.Revised](maxRevised), tickets: newRecent[uuid.UUID, domain.Revised](maxRevised),
 		posts: newRecent[int64, domain.Revised](maxRevised), told: newRecent[uuid.UUID, struct{}](maxTold),
+		looked: newRecent[uuid.UUID, time.Time](maxRevised),
 	}
 }
 
@@ -52,7 +57,7 @@ func (t *teller) show(r domain.Recorded) {
 		return
 	}
 	t.learn(r)
-	for _, s := range t.shownOf(r, revised) {
+	for _, s := range append(t.shownOf(r, revised), t.lookedAt(r)...) {
 		t.tell(r, s)
 	}
 }
@@ -228,40 +233,80 @@ func changeShown(e domain.Turned, r domain.Recorded) []shown {
 			}
 		}
 	}
-	if seen := e.Scene.Ticket.ContactSeenAt; e.By.Contact && seen != nil && seen.Equal(r.Time) {
-		list = append(list, operators("conversation.read"))
-	}
 	return list
 }
 
+// lookedAt shows operators that the contact has looked at a ticket, whichever event
+// tells of it.
+func (t *teller) lookedAt(r domain.Recorded) []shown {
+	scene, by := sceneOf(r.Data)
+	if scene == nil || scene.Ticket.ContactSeenAt == nil {
+		return nil
+	}
+	seen := *scene.Ticket.ContactSeenAt
+	last, known := t.looked.get(scene.Ticket.ID)
+	if known && !seen.After(last) {
+		return nil
+	}
+	t.looked.put(scene.Ticket.ID, seen)
+	// What was before anything is known of the ticket is no news.
+	if !by.Contact || !known && r.Time.Sub(seen) > lookedJustNow {
+		return nil
+	}
+	return []shown{{event: "conversation.read", channel: r.Channel, scene: scene}}
+}
+
+// sceneOf gives the scene of an event that tells of a post or a ticket, and who
+// caused it; nil when there is none.
+func sceneOf(data domain.Data) (*domain.Scene, domain.Author) {
+	var p *domain.Posted
+	switch e := data.(type) {
+	case domain.MessageReceived:
+		p = e.Posted
+	case domain.MessageSent:
+		p = e.Posted
+	case domain.MessageNoted:
+		p = e.Posted
+	case domain.MessageChanged:
+		p = e.Posted
+	case domain.ConversationOpened:
+		return &e.Scene, e.By
+	case domain.ConversationTurned:
+		return &e.Scene, e.By
+	case domain.ConversationChanged:
+		return &e.Scene, e.By
+	}
+	if p == nil {
+		return nil, domain.Author{}
+	}
+	return &p.Scene, p.By
+}
+
 // failed gives a post that its callback did not take, as it is now: the event
-// shows it as it was when the callback was told. nil when that cannot be found out
-// and the post may have become another since.
+// shows it as it was when the callback was told, which is the revision before that
+// of the event. nil when the post has become another since, and which cannot be
+// found out.
 func (t *teller) failed(r domain.Recorded, e domain.MessageFailed, revision int) *domain.Posted {
 	if e.Posted == nil {
 		return nil
 	}
+	told := e.Posted.Post.Revision - 1
+	if revision == told || !t.cable.index.hears(r.Account, &e.Posted.Scene.Identity) {
+		return e.Posted
+	}
+	row, err := t.row(r.Account, e.Posted.Post)
+	switch {
+	case err != nil && revision > told:
+		return nil
+	case err != nil || row.Revision <= told:
+		return e.Posted
+	}
 	p := *e.Posted
-	if revision != p.Post.Revision && t.cable.index.hears(r.Account, &p.Scene.Identity) {
-		row, err := t.row(r.Account, p.Post)
-		switch {
-		case err != nil && revision > p.Post.Revision:
-			return nil
-		case err == nil && row.Revision > p.Post.Revision:
-			p.Post = row
-		}
+	p.Post = row.Turn(domain.StatusFailed, &e.Error)
+	if row.Status != domain.StatusFailed { // otherwise the row has it already
+		p.Post.UpdatedAt = r.Time
+		p.Changes = p.Post.Since(row)
 	}
-	before := p.Post.Status
-	p.Post.Attributes = maps.Clone(p.Post.Attributes)
-	if p.Post.Attributes == nil {
-		p.Post.Attributes = domain.Object{}
-	}
-	p.Post.Attributes[domain.ExternalError] = e.Error
-	p.Post.Status, p.Post.UpdatedAt = domain.StatusFailed, r.Time
-	if before != domain.StatusFailed { // the row may have it already
-		p.Changes = []domain.Change{{Name: "status", Previous: string(before), Current: string(domain.StatusFailed)}}
-	}
-	p.By, p.EchoID = domain.Author{}, ""
 	return &p
 }
 
