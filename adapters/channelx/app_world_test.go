@@ -106,17 +106,39 @@ func newOffice(t *testing.T) *office {
 	o.channels[bridge] = ch
 	o.channels["kit"] = domain.Channel{ID: "kit", Account: officeAccount, Dialect: domain.DialectVoximplant, Name: "another dialect's"}
 
-	d, err := New(Config{
+	o.opens(t, o.config())
+	return o
+}
+
+// config wires a door to the office.
+func (o *office) config() Config {
+	return Config{
 		Directory: o, Inboxes: o, InboxAdmin: o, Endpoints: o, Log: o, Webhooks: o, People: o, Tickets: o, Numbers: officeNumbers{o}, Freshness: o, Presence: o, Keeper: o, Minter: o,
 		PublicURL: "http://parley.example.com", Limits: Limits{Searches: 20}, Now: func() time.Time { return officeNoon }, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
-	})
+	}
+}
+
+// opens puts a door on the office.
+func (o *office) opens(t *testing.T, cfg Config) {
+	t.Helper()
+	d, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.mux = http.NewServeMux()
 	d.Register(o.mux)
-	return o
+}
+
+// newBusyOffice is an office whose people are those of a ledger, which can be
+// changed: there is nobody at first.
+func newBusyOffice(t *testing.T) (*office, *ledger) {
+	t.Helper()
+	o, l := newOffice(t), newLedger()
+	cfg := o.config()
+	cfg.People, cfg.Tickets, cfg.Posts, cfg.Numbers, cfg.Locks, cfg.Log, cfg.Freshness = l, l, ledgerPosts{l}, ledgerNumbers{l}, l, l, l
+	o.opens(t, cfg)
+	return o, l
 }
 
 // says sends a request with a JSON body, or with none, and gives the status and
@@ -446,6 +468,8 @@ func (o *office) Keep(_ context.Context, name, _ string, content io.Reader) (str
 	o.kept = append(o.kept, name)
 	return "http://parley.example.com/files/x/" + name, size, err
 }
+
+func (o *office) Fresh(context.Context, string) error { return o.stale }
 
 func (o *office) FreshFor(context.Context, string) error { return o.stale }
 

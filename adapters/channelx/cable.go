@@ -69,6 +69,7 @@ type cable struct {
 	index   *cableIndex
 	view    *view
 	roll    *roll
+	abreast *abreast
 	crew    *crew
 	teller  *teller
 	buffers sync.Pool     // of *[]byte
@@ -91,7 +92,7 @@ type cable struct {
 
 // newCable makes a cable that takes no sockets before start; nil where there are
 // to be none.
-func newCable(cfg Config, roll *roll) (*cable, error) {
+func newCable(cfg Config, roll *roll, abreast *abreast) (*cable, error) {
 	if cfg.Sockets == nil {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
@@ -101,7 +102,7 @@ func newCable(cfg Config, roll *roll) (*cable, error) {
 	}
 	c := &cable{
 		cfg: cfg, most: cmp.Or(cfg.Sockets.Most, DefaultSockets), perAddress: cmp.Or(cfg.Sockets.PerAddress, DefaultPerAddress),
-		metrics: m, logger: cfg.Logger, now: cfg.Now, index: newCableIndex(), roll: roll, view: newView(cfg),
+		metrics: m, logger: cfg.Logger, now: cfg.Now, index: newCableIndex(), roll: roll, abreast: abreast, view: newView(cfg),
 		crew:    &crew{directory: cfg.Directory, staff: cfg.Sockets.Staff, now: cfg.Now},
 		buffers: sync.Pool{New: func() any { return new([]byte) }}, addresses: map[string]int{},
 		lookups: make(chan struct{}, maxLookups),
@@ -335,9 +336,11 @@ func (d *Door) cableRoutes(mux *http.ServeMux) {
 	}
 }
 
-// Start follows the log for the sockets, and opens them. After it has returned nil,
-// Stop must be called.
+// Start waits for the rows from now on, follows the log for the sockets, and opens
+// them. It is called before the first request, if at all; Stop must be called
+// afterwards, also when it has failed.
 func (d *Door) Start(ctx context.Context) error {
+	d.abreast.begin(ctx)
 	if d.cable == nil {
 		return nil
 	}
@@ -350,4 +353,5 @@ func (d *Door) Stop(ctx context.Context) {
 	if d.cable != nil {
 		d.cable.stop(ctx)
 	}
+	d.abreast.end()
 }

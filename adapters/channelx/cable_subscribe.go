@@ -112,6 +112,9 @@ func (c *cable) userEntry(who ticketOfEntry) (*subscription, error) {
 func (c *cable) contactEntry(ctx context.Context, token string) (*subscription, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
+	if err := c.abreast.wait(ctx); err != nil {
+		return nil, err
+	}
 	select {
 	case c.lookups <- struct{}{}:
 		defer func() { <-c.lookups }()

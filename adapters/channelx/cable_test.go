@@ -460,7 +460,7 @@ func TestCableNeedsTheLog(t *testing.T) {
 	log := newFakeLog()
 	s := newStudio(t, log)
 	log.away = domain.Errorf(domain.CodeUnavailable, "away")
-	cable, err := newCable(Config{Directory: s, Now: time.Now, Registerer: prometheus.NewRegistry(), Sockets: &Sockets{Tail: log, Staff: s}}, s.door.cable.roll)
+	cable, err := newCable(Config{Directory: s, Now: time.Now, Registerer: prometheus.NewRegistry(), Sockets: &Sockets{Tail: log, Staff: s}}, s.door.cable.roll, s.door.abreast)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,10 @@ const (
 	maxWidths = 8 // that found that they need more locks
 )
 
+// commandWithin bounds a command: who gave it is not kept waiting longer for rows
+// that do not come.
+const commandWithin = 20 * time.Second
+
 // rowsOf is the projection that answers are read from.
 const rowsOf = "conversations"
 
@@ -90,6 +94,8 @@ func (wider) Error() string { return "more locks are needed" }
 // is decided again from what they say now.
 func (d *desk) run(ctx context.Context, kind task, account string, names []string, decide func(context.Context) (decision, error)) error {
 	started := d.Now()
+	ctx, cancel := context.WithTimeout(ctx, commandWithin)
+	defer cancel()
 	err := d.try(ctx, kind, account, names, decide)
 	d.metrics.done(kind, err, d.Now().Sub(started))
 	return err

@@ -64,6 +64,7 @@ type Door struct {
 	desk     *desk
 	view     *view
 	cable    *cable // nil where there are no sockets
+	abreast  *abreast
 	metrics  *metrics
 	requests *limiter // by address
 	searches *limiter // by account
@@ -86,12 +87,13 @@ func New(cfg Config) (*Door, error) {
 	}
 	roll := newRoll(cfg.Presence, cfg.Now, cfg.Logger)
 	cfg.Presence = roll
-	cable, err := newCable(cfg, roll)
+	abreast := newAbreast(cfg.Freshness, cfg.Logger)
+	cable, err := newCable(cfg, roll, abreast)
 	if err != nil {
 		return nil, err
 	}
 	return &Door{
-		Config: cfg, desk: desk, metrics: m, view: newView(cfg), cable: cable,
+		Config: cfg, desk: desk, metrics: m, view: newView(cfg), cable: cable, abreast: abreast,
 		requests: newLimiter(cfg.Limits.Requests), searches: newLimiter(cfg.Limits.Searches), counts: newLimiter(cfg.Limits.Counts),
 	}, nil
 }
@@ -223,6 +225,9 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 			if !n.allows(c) {
 				return nil, errNoRight
 			}
+			if err := d.abreast.wait(r.Context()); err != nil {
+				return nil, err
+			}
 			return d.handle(w, r, func(r *request) (any, error) { return handler(r.Context(), c, r) })
 		})
 	})
@@ -237,6 +242,9 @@ func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler)
 			inbox, ok := d.Inboxes.ChannelByIdentifier(named.value("inbox_identifier"))
 			if !ok {
 				return nil, errNotThere
+			}
+			if err := d.abreast.wait(r.Context()); err != nil {
+				return nil, err
 			}
 			return d.handle(w, r, func(r *request) (any, error) { return handler(r.Context(), inbox, r) })
 		})

@@ -129,6 +129,8 @@ type log interface {
 
 // freshness tells how far the rows are.
 type freshness interface {
+	// Fresh waits until a projection has all that the log held when it was called.
+	Fresh(ctx context.Context, projection string) error
 	// FreshFor waits until the rows have all that the partition of a key (see
 	// domain.Event.PartitionKey) held when it was called.
 	FreshFor(ctx context.Context, key string) error
