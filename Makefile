@@ -7,6 +7,7 @@ BROKERS  ?= 3
 FUZZTIME ?= 30s
 MUTATIONS ?= 100000
 SEED     ?=
+SOCKETS  ?= 10000
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Checkers, at pinned versions, built once into .tools.
@@ -31,7 +32,7 @@ KAFKA_TEST ?= ./adapters/kafka/... ./eventstore ./projections ./cmd/parley
 RACE ?= ./eventstore/... ./projections/... ./adapters/... ./cmd/bench ./cmd/parley
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-race test-kafka test-s3 test-faults bench fmt fmt-check vet staticcheck lint vulncheck \
+.PHONY: help build run test test-race test-kafka test-s3 test-faults bench bench-sockets fmt fmt-check vet staticcheck lint vulncheck \
 	generate generate-check arrows verify tools postgres clean
 
 help: ## list these targets
@@ -79,6 +80,9 @@ test-mutations: postgres ## MUTATIONS spoilt requests to every endpoint of a run
 
 bench: postgres ## measure ingest, projection, delivery and the whole ring, each beside its ceiling
 	$(GO) run ./cmd/bench $(ARGS)
+
+bench-sockets: ## measure what SOCKETS idle sockets of ChannelX cost, and how long an event to all of them takes
+	PARLEY_TEST_SOCKETS=$(SOCKETS) $(GO) test -count=1 -timeout 10m -v -tags sockets -run '^TestIdleSockets$$' ./adapters/channelx
 
 ## Checks
 

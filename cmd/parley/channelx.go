@@ -91,8 +91,8 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 	cfg := channelx.Config{
 		Directory: staffed{n.registry}, Inboxes: n.registry, InboxAdmin: n.registry, Endpoints: n.registry, Webhooks: n.registry, Log: n.store, Freshness: n,
 		Numbers: numbers.blocks, Locks: locks{postgres.NewLocks(pool, 0)}, Presence: projections.NewPresence(n.pool, n.cfg.now),
-		Keeper: noFiles{}, Minter: n.cfg.sealer, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
-		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry},
+		Keeper: noFiles{}, Minter: n.registry, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
+		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry, Most: n.cfg.ChannelXSockets, PerAddress: n.cfg.ChannelXPerAddress},
 	}
 	cfg.Limits = channelx.Limits{
 		Requests: n.cfg.ChannelXRate, Searches: n.cfg.ChannelXSearches, Counts: n.cfg.ChannelXSearches,
@@ -107,15 +107,15 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 	if err != nil {
 		return nil, err
 	}
-	if err := door.Start(ctx); err != nil {
-		return nil, err
-	}
 	n.onStop(func(ctx context.Context) error {
 		leaving, cancel := context.WithTimeout(ctx, socketGrace)
 		defer cancel()
 		door.Stop(leaving)
 		return nil
 	})
+	if err := door.Start(ctx); err != nil {
+		return nil, err
+	}
 	return door, nil
 }
 

@@ -49,6 +49,8 @@ type settings struct {
 	ChannelXRate       int             `help:"Requests a minute that one address may make of ChannelX; above it the answer is 429. 0 is no limit." name:"channelx-rate" default:"3000"`
 	ChannelXSearches   int             `help:"Searches for contacts a minute in one account of ChannelX, and counts of conversations by one caller; above it the answer is 429. 0 is no limit." name:"channelx-searches" default:"3000"`
 	ChannelXMessages   int             `help:"Messages a minute that one conversation of ChannelX takes; 0 is no limit." name:"channelx-messages" default:"200"`
+	ChannelXSockets    int             `help:"Sockets of ChannelX that this node takes; above it the answer is 503. Each needs a file descriptor." name:"channelx-sockets" default:"20000"`
+	ChannelXPerAddress int             `help:"Sockets of ChannelX that one address may have on this node; above it the answer is 429. A proxy in front is one address." name:"channelx-sockets-per-address" default:"10000"`
 	TopicPrefix        string          `help:"What the names of topics and consumer groups begin with." default:"parley"`
 	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
 	Replication        int             `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
@@ -146,6 +148,9 @@ func (s settings) check() (nodeConfig, error) {
 	}
 	if s.InboundRate < 0 {
 		return cfg, errors.New("PARLEY_INBOUND_RATE must be 0 (no limit) or more")
+	}
+	if s.ChannelXSockets < 0 || s.ChannelXPerAddress < 0 {
+		return cfg, errors.New("PARLEY_CHANNELX_SOCKETS and PARLEY_CHANNELX_SOCKETS_PER_ADDRESS must be 1 or more, or 0 for the default")
 	}
 	if s.ChannelXRate < 0 || s.ChannelXSearches < 0 || s.ChannelXMessages < 0 {
 		return cfg, errors.New("PARLEY_CHANNELX_RATE, PARLEY_CHANNELX_SEARCHES and PARLEY_CHANNELX_MESSAGES must be 0 (no limit) or more")
