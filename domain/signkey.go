@@ -13,6 +13,7 @@ type KeyPurpose string
 const (
 	KeyLogin        KeyPurpose = "login"        // signs the JWTs of integrations (voximplant-kit.md 3.3)
 	KeyConversation KeyPurpose = "conversation" // hides conversation ids from who could derive them (voximplant-kit.md 7)
+	KeySocket       KeyPurpose = "socket"       // what the tokens of sockets are derived from (channelx.md 2.5); there is one, for ever
 )
 
 // SignKey is a secret of the installation. The newest of a purpose is used; older

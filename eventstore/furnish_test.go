@@ -104,6 +104,9 @@ func furnishInbox(t testing.TB, f *follower) {
 		Number: 2, Account: "acme", Name: "CRM", URL: "https://crm.example.com/cx", Channel: "731905284416",
 		Events: []string{domain.NoticeMessageCreated, domain.NoticeContactUpdated}, Secret: "secret-of-hook-2",
 	})
+	if err := f.KeepSocketKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	must(t, f.CreateAccount, domain.Account{Name: "zenith", Number: 17})
 	must(t, f.CreateToken, domain.Token{
 		ID: "grace", Account: "zenith", Name: "Grace", Role: domain.RoleAgent, Hash: domain.HashSecret("secret-of-grace"), Agent: 7,
@@ -194,7 +197,7 @@ func (f *follower) furniture() furniture {
 			all.Subscriptions = append(all.Subscriptions, gone)
 		}
 	}
-	all.SignKeys = slices.Concat(f.SignKeys(domain.KeyLogin), f.SignKeys(domain.KeyConversation))
+	all.SignKeys = slices.Concat(f.SignKeys(domain.KeyLogin), f.SignKeys(domain.KeyConversation), f.SignKeys(domain.KeySocket))
 	return all
 }
 

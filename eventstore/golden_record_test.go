@@ -109,7 +109,7 @@ func TestRecordsSealSecrets(t *testing.T) {
 	if want := []string{
 		"api-token/acme/old/value", "api-token/acme/site/value", "channel/204815162342/api_token",
 		"channel/3f0c8a52-6a1d-4c0e-9a77-0d6f4f1b2c33/security_salt", "channel/731905284416/hmac_token", "channel/731905284416/secret", "channel/aa11bb22-cc33-4d44-8e55-ff6677889900/security_salt",
-		"function/acme/12/access_token", "sign-key/k1/secret",
+		"function/acme/12/access_token", "sign-key/k1/secret", "sign-key/socket/secret",
 		"subscription/acme/desk-1/former_secrets", "subscription/acme/desk-1/secret", "webhook/acme/2/secret",
 	}; !slices.Equal(sealed, want) {
 		t.Errorf("sealed are %q, want %q", sealed, want)

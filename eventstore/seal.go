@@ -25,7 +25,7 @@ var ErrSealed = errors.New("sealed secret cannot be opened")
 type Sealer struct {
 	newest  string
 	keys    map[string]cipher.AEAD
-	minting []byte // of the oldest key: see SocketToken
+	minting []byte // of the oldest key: see Registry.SocketToken
 }
 
 // NewSealer makes a Sealer from keys of SealKeySize bytes, the newest first.

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -8,17 +9,41 @@ import (
 	"github.com/parley-im/parley/domain"
 )
 
-// What the secret key is used for besides sealing.
+// socketPurpose is what the secret key is used for besides sealing.
 const socketPurpose = "parley.socket-token.v1"
 
+// socketKey is the id of the key that the tokens of sockets are derived from.
+const socketKey = "socket"
+
 // SocketToken derives the token that the socket of an owner listens with:
-// domain.TokenLength letters and digits that follow from the owner and the secret
-// key, so that no record has to keep them. It is made with the oldest of the keys:
-// tokens stay when a newer one is put in front, and are others when the oldest is
-// taken away.
-func (s *Sealer) SocketToken(owner string) string {
-	token, _ := domain.NewToken(&derived{key: s.minting, owner: owner}) // which never ends and never fails
+// domain.TokenLength letters and digits that follow from the owner and a key of
+// the installation, so that no record has to keep them.
+func (r *Registry) SocketToken(owner string) string {
+	key := r.sealer.minting
+	if kept := r.SignKeys(domain.KeySocket); len(kept) > 0 {
+		key = kept[len(kept)-1].Secret
+	}
+	token, _ := domain.NewToken(&derived{key: key, owner: owner}) // which never ends and never fails
 	return token
+}
+
+// KeepSocketKey makes sure that the key of the tokens of sockets is kept: they are
+// to stay the same when the secret key is another one. The first such key follows
+// from the secret key, so that nodes that start together keep the same. While
+// several secret keys are in use, it is sealed anew under the newest.
+func (r *Registry) KeepSocketKey(ctx context.Context) error {
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	defer r.end()
+	key, kept := r.signKeys.get(plain(socketKey))
+	if kept && len(r.sealer.keys) == 1 {
+		return nil
+	}
+	if !kept {
+		key = domain.SignKey{ID: socketKey, Purpose: domain.KeySocket, Secret: r.sealer.minting, CreatedAt: domain.Stamp(r.now())}
+	}
+	return r.signKeys.put(ctx, key)
 }
 
 // derived is an endless stream of bytes that follow from a key and an owner: the
@@ -46,7 +71,7 @@ func (d *derived) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mintingKey is what tokens are derived with, out of a sealing key.
+// mintingKey derives the first key of the tokens of sockets out of a sealing key.
 func mintingKey(key []byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(socketPurpose))

@@ -111,6 +111,9 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	n.onStop(func(context.Context) error { stopFollowing(); return nil })
+	if err := n.registry.KeepSocketKey(ctx); err != nil {
+		return nil, err
+	}
 
 	if n.pool, err = postgres.NewPool(ctx, cfg.DatabaseURL, postgres.Options{}); err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func (n *node) Reached(ctx context.Context, projection string, p domain.Position
 func (n *node) dialects() map[domain.Dialect]callback.Dialect {
 	return map[domain.Dialect]callback.Dialect{
 		domain.DialectChannelX: channelx.NewOutbound(channelx.OutboundConfig{
-			Webhooks: n.registry, Minter: n.cfg.sealer, Now: n.cfg.now,
+			Webhooks: n.registry, Minter: n.registry, Now: n.cfg.now,
 		}),
 		domain.DialectRespondIO:    respondio.Outbound{},
 		domain.DialectISMessenger:  respondio.Outbound{},
