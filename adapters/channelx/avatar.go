@@ -1,40 +1,34 @@
 package channelx
 
-import (
-	"context"
-	"fmt"
-	"mime"
-	"path"
-	"strings"
-)
+import "context"
+
+// maxPicture bounds the picture of a contact or an inbox, in bytes.
+const maxPicture = 15 << 20
 
 // takeAvatar keeps the picture that came with a request, if one did, and puts its
-// URL where it belongs. Whatever is no picture is refused: it would be shown as one.
+// URL where it belongs. What is no picture is refused: it would be shown as one.
 func (d *Door) takeAvatar(ctx context.Context, p *params, to *string) error {
 	files := p.files("avatar")
 	if len(files) == 0 {
 		return nil
 	}
-	header := files[0]
-	kind, _, err := mime.ParseMediaType(header.Header.Get("Content-Type"))
-	if err != nil || !strings.HasPrefix(kind, "image/") || header.Size == 0 {
-		return invalidRecord{Texts: []string{"Avatar type not supported"}, Attributes: []string{"avatar"}}
-	}
-	if header.Size > maxPicture {
+	switch h := files[0]; {
+	case kindOf(h.Header.Get("Content-Type")) != kindImage || h.Size == 0:
+		return errNoPicture()
+	case h.Size > maxPicture:
 		return invalidRecord{Texts: []string{"Avatar is too big"}, Attributes: []string{"avatar"}}
 	}
-	file, err := header.Open()
+	file, err := d.takeFile(ctx, files[0])
 	if err != nil {
-		return fmt.Errorf("open an avatar: %w", err)
+		return err
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	url, _, err := d.Keeper.Keep(ctx, path.Base(header.Filename), kind, file)
-	if err != nil {
-		return fmt.Errorf("keep an avatar: %w", err)
+	if file.Kind != kindImage {
+		return errNoPicture() // its content contradicts what it is said to be; nobody is told its address
 	}
-	*to = url
+	*to = file.URL
 	return nil
 }
 
-// maxPicture bounds a picture, in bytes.
-const maxPicture = 15 << 20
+func errNoPicture() error {
+	return invalidRecord{Texts: []string{"Avatar filetype not supported"}, Attributes: []string{"avatar"}}
+}

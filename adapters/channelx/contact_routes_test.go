@@ -190,3 +190,85 @@ func TestLabels(t *testing.T) {
 		t.Errorf("%v, want %v", all, want)
 	}
 }
+
+func TestAContactIsMadeAndChanged(t *testing.T) {
+	t.Parallel()
+	o, _ := newBusyOffice(t)
+	made := at(t, o.gets(t, ruisToken, http.MethodPost, "/contacts",
+		`{"inbox_id":"3","source_id":"ext-ana","name":"Ana Prado","email":"Ana@Example.com","identifier":"crm-48213","phone_number":"+15550100",
+		  "avatar_url":"https://example.com/a.png","custom_attributes":{"plan":"gold"},"additional_attributes":{"city":"Porto"}}`), "payload")
+	contact, inbox := at(t, made, "contact"), at(t, made, "contact_inbox")
+	id, _ := at(t, contact, "id").(float64)
+	for name, want := range map[string]any{
+		"email": "ana@example.com", "thumbnail": "https://example.com/a.png", "blocked": false, "created_at": at(t, contact, "created_at"),
+		"custom_attributes": map[string]any{"plan": "gold"}, "additional_attributes": map[string]any{"city": "Porto"}, "last_activity_at": nil,
+	} {
+		if got := at(t, contact, name); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if at(t, inbox, "source_id") != "ext-ana" || at(t, contact, "contact_inboxes", 0, "source_id") != "ext-ana" || at(t, inbox, "inbox", "account_id") != 7.0 {
+		t.Errorf("%v", made)
+	}
+
+	// What is not named stays, what is null goes, and attributes are merged.
+	path := fmt.Sprintf("/contacts/%v", id)
+	changed := at(t, o.gets(t, biasToken, http.MethodPatch, path, `{"email":null,"blocked":"1","custom_attributes":{"tier":2}}`), "payload")
+	if at(t, changed, "email") != nil || at(t, changed, "blocked") != true || at(t, changed, "phone_number") != "+15550100" ||
+		!reflect.DeepEqual(at(t, changed, "custom_attributes"), map[string]any{"plan": "gold", "tier": 2.0}) {
+		t.Errorf("%v", changed)
+	}
+	if read := at(t, o.gets(t, readersToken, http.MethodGet, path, ""), "payload"); !reflect.DeepEqual(read, changed) {
+		t.Errorf("%v is read as %v", changed, read)
+	}
+	o.refuses(t, adminToken, http.MethodPatch, path, `{"phone_number":"15550100"}`, http.StatusUnprocessableEntity,
+		`{"message":"Phone number should be in e164 format","attributes":["phone_number"]}`)
+	o.refuses(t, adminToken, http.MethodPatch, "/contacts/999999", `{"name":"Bo"}`, http.StatusNotFound, `{"error":"Resource could not be found"}`)
+
+	// Without an inbox nothing links the contact.
+	bare := o.gets(t, adminToken, http.MethodPost, "/contacts", `{"name":"Bo","inbox_id":null}`)
+	if !reflect.DeepEqual(at(t, bare, "payload", "contact_inbox"), map[string]any{"inbox": nil, "source_id": nil}) {
+		t.Errorf("%v", bare)
+	}
+	o.refuses(t, adminToken, http.MethodPost, "/contacts", `{"name":"Ty","identifier":"crm-48213"}`, http.StatusUnprocessableEntity,
+		`{"message":"Identifier has already been taken","attributes":["identifier"]}`)
+}
+
+func TestAContactIsLinkedLabelledMergedAndDeleted(t *testing.T) {
+	t.Parallel()
+	o, _ := newBusyOffice(t)
+	makes := func(body string) (id float64, path string) {
+		t.Helper()
+		id, _ = at(t, o.gets(t, adminToken, http.MethodPost, "/contacts", body), "payload", "contact", "id").(float64)
+		return id, fmt.Sprintf("/contacts/%v", id)
+	}
+	ana, path := makes(`{"name":"Ana","identifier":"crm-1"}`)
+	for range 2 {
+		linked := o.gets(t, ruisToken, http.MethodPost, path+"/contact_inboxes", `{"inbox_id":3,"source_id":"ext-ana"}`)
+		if at(t, linked, "source_id") != "ext-ana" || at(t, linked, "inbox", "id") != 3.0 {
+			t.Errorf("%v", linked)
+		}
+	}
+	if source, _ := at(t, o.gets(t, adminToken, http.MethodPost, path+"/contact_inboxes", `{"inbox_id":3}`), "source_id").(string); len(source) != 36 {
+		t.Errorf("without a source_id it made %q", source)
+	}
+	if list, _ := at(t, o.gets(t, adminToken, http.MethodGet, path, ""), "payload", "contact_inboxes").([]any); len(list) != 2 {
+		t.Errorf("it is linked %v", list)
+	}
+	for _, c := range []struct{ labels, want string }{{`["vip","new","vip"]`, `{"payload":["new","vip"]}`}, {`["vip"]`, `{"payload":["vip"]}`}, {`[]`, `{"payload":[]}`}} {
+		o.refuses(t, ruisToken, http.MethodPost, path+"/labels", `{"labels":`+c.labels+`}`, http.StatusOK, c.want)
+	}
+
+	bo, other := makes(`{"name":"Bo","email":"bo@example.com","inbox_id":3,"source_id":"ext-bo"}`)
+	merged := o.gets(t, ruisToken, http.MethodPost, "/actions/contact_merge", fmt.Sprintf(`{"base_contact_id":%v,"mergee_contact_id":"%v"}`, ana, bo))
+	if at(t, merged, "id") != ana || at(t, merged, "name") != "Ana" || at(t, merged, "email") != "bo@example.com" || at(t, merged, "contact_inboxes") != nil {
+		t.Errorf("%v", merged)
+	}
+	o.refuses(t, adminToken, http.MethodGet, other, "", http.StatusNotFound, `{"error":"Resource could not be found"}`)
+	if found := o.gets(t, adminToken, http.MethodPost, "/contact_inboxes/filter", `{"inbox_id":3,"source_id":"ext-bo"}`); at(t, found, "id") != ana {
+		t.Errorf("%v", found)
+	}
+	o.refuses(t, adminToken, http.MethodDelete, path, "", http.StatusOK, "")
+	o.refuses(t, adminToken, http.MethodGet, path, "", http.StatusNotFound, `{"error":"Resource could not be found"}`)
+	o.refuses(t, adminToken, http.MethodDelete, path, "", http.StatusNotFound, `{"error":"Resource could not be found"}`)
+}

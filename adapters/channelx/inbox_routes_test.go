@@ -209,14 +209,14 @@ func TestAnInboxIsDeleted(t *testing.T) {
 func TestAnAvatarIsKeptIfItIsAPicture(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	upload := func(kind string) (int, any) {
+	upload := func(kind, content string) (int, any) {
 		var b bytes.Buffer
 		w := multipart.NewWriter(&b)
 		part, err := w.CreatePart(textproto.MIMEHeader{
 			"Content-Disposition": {`form-data; name="avatar"; filename="a.png"`}, "Content-Type": {kind},
 		})
 		if err == nil {
-			_, err = part.Write([]byte("picture"))
+			_, err = part.Write([]byte(content))
 		}
 		if err == nil {
 			err = w.Close()
@@ -226,11 +226,14 @@ func TestAnAvatarIsKeptIfItIsAPicture(t *testing.T) {
 		}
 		return o.sends(t, adminToken, http.MethodPatch, "/inboxes/3", w.FormDataContentType(), b.String())
 	}
-	status, answer := upload("image/png")
+	status, answer := upload("image/png", "a picture")
 	if url := at(t, answer, "avatar_url"); status != http.StatusOK || url != "http://parley.example.com/files/x/a.png" || o.channels[bridge].Inbox.Avatar != url {
 		t.Errorf("%d %v", status, answer)
 	}
-	if status, answer = upload("text/html"); status != http.StatusUnprocessableEntity || len(o.kept) != 1 {
-		t.Errorf("%d %v", status, answer)
+	was := o.channels[bridge].Inbox.Avatar
+	for _, c := range [][2]string{{"text/html", "a page"}, {"", "nothing that is known"}, {"image/png", ""}, {"image/png", "MZ a program"}} {
+		if status, answer = upload(c[0], c[1]); status != http.StatusUnprocessableEntity || o.channels[bridge].Inbox.Avatar != was {
+			t.Errorf("%q: %d %v", c, status, answer)
+		}
 	}
 }

@@ -20,16 +20,16 @@ func (d *Door) staffRoutes(mux *http.ServeMux) {
 	d.app(mux, "DELETE /inbox_members", admin, d.removeMembers)
 }
 
-// operators lists who can answer in an account: its agents, and the tokens that
-// are bound to none of them and may write.
-func (d *Door) operators(account string) []int64 {
+// operators lists who there is in an account, if they have the role at least: its
+// agents, and the tokens that are bound to none of them.
+func (d *Door) operators(account string, least domain.Role) []int64 {
 	var ids []int64
 	for _, a := range d.Directory.Agents(account) {
 		ids = append(ids, a.Number)
 	}
 	for _, t := range d.Directory.Tokens(account) {
 		_, bound := d.Directory.Agent(account, t.Agent)
-		if (t.Agent == 0 || !bound) && t.Role.Allows(domain.RoleAgent) {
+		if (t.Agent == 0 || !bound) && t.Role.Allows(least) {
 			ids = append(ids, domain.OperatorOfToken(t).ID)
 		}
 	}
@@ -48,8 +48,9 @@ func (d *Door) showOperators(ctx context.Context, account string, ids []int64) [
 	return shown
 }
 
+// listAgents lists who can answer.
 func (d *Door) listAgents(ctx context.Context, c caller, _ *request) (any, error) {
-	return d.showOperators(ctx, c.account.Name, d.operators(c.account.Name)), nil
+	return d.showOperators(ctx, c.account.Name, d.operators(c.account.Name, domain.RoleAgent)), nil
 }
 
 func (d *Door) listTeams(_ context.Context, c caller, _ *request) (any, error) {
@@ -95,7 +96,7 @@ func (d *Door) changeMembers(ctx context.Context, c caller, r *request, change f
 	if !ok {
 		return nil, plainError{status: http.StatusUnprocessableEntity, text: "param is missing or the value is empty or invalid: user_ids"}
 	}
-	known := d.operators(c.account.Name)
+	known := d.operators(c.account.Name, domain.RoleReader)
 	if r.Method != http.MethodDelete && slices.ContainsFunc(given, func(id int64) bool { return !slices.Contains(known, id) }) {
 		return nil, errNotThere
 	}

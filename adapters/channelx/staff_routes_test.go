@@ -78,6 +78,10 @@ func TestMembersOfAnInbox(t *testing.T) {
 	o.refuses(t, ruisToken, http.MethodGet, "/inboxes/3", "", http.StatusUnauthorized, noRight)
 	o.refuses(t, adminToken, http.MethodDelete, "/inbox_members", `{"inbox_id":3,"user_ids":[5,99]}`, http.StatusOK, "")
 	members(program)
+	// A token that only reads can be a member, too, though it answers nobody.
+	dashboard := domain.OperatorOfToken(o.tokens[readersToken]).ID
+	o.gets(t, adminToken, http.MethodPost, "/inbox_members", `{"inbox_id":3,"user_ids":[`+strconv.FormatInt(dashboard, 10)+`]}`)
+	o.gets(t, readersToken, http.MethodGet, "/inboxes/3", "")
 	o.gets(t, adminToken, http.MethodPatch, "/inbox_members", `{"inbox_id":3,"user_ids":[]}`)
 	members()
 
