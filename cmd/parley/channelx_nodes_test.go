@@ -32,7 +32,7 @@ func (v *cxTalk) at(o *cxOffice) *cxTalk {
 func TestChannelXNodes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, clusterBrokers(t))
-	a, b := c.two("PARLEY_FILES_DIR=" + t.TempDir())
+	a, b := c.two("PARLEY_FILES_DIR="+t.TempDir(), cxUnlimited)
 	c.shared()
 	s := cxOf(t, a.at(t))
 	here := s.office(t)
@@ -110,7 +110,9 @@ func cxSockets(t *testing.T, here, there *cxOffice) { //nolint:thelper // a test
 	room := cxRoom(v.contact.pubsub(t))
 	socket.sends(t, object{"command": "message", "identifier": room, "data": `{"action":"update_presence"}`})
 	socket.await(t, "presence", func(int, cxFrame) bool { return socket.count("presence.update") >= 2 })
-	here.reads(t, v.contact.path("")).at("payload", "availability_status").is("online")
+	eventually(t, knownWithin, "presence on the other node", func() bool {
+		return here.reads(t, v.contact.path("")).at("payload", "availability_status").equals("online")
+	})
 	if n := socket.count("message.created"); n != 5 {
 		t.Errorf("%d messages were told", n)
 	}
