@@ -32,15 +32,15 @@ type Platform struct {
 // Platform gives the tickets behind the door to another one.
 func (d *Door) Platform(numbers ticketNumbers) Platform { return Platform{door: d, numbers: numbers} }
 
-// MaxBody bounds the body of a request, in bytes; 0 where any bound will do. Only
-// those with files may be large.
+// MaxBody bounds the body of a request, in bytes; 0 where it is none of the door's.
+// Only those with files may be large.
 func (d *Door) MaxBody(r *http.Request) int64 {
 	if !strings.HasPrefix(r.URL.Path, "/api/v1/") && !strings.HasPrefix(r.URL.Path, "/public/api/") {
 		return 0
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
-		return 0
+		return maxPlainBody
 	}
 	return d.maxBody()
 }
