@@ -19,14 +19,18 @@ type contactInbox struct {
 }
 
 // contactConversations lists the conversations of a contact in the inboxes that
-// the caller may see, whatever their status.
+// the caller may see, whatever their status: not those of inboxes that are gone.
 func (d *Door) contactConversations(ctx context.Context, c caller, r *request) (any, error) {
 	p, err := d.contactNamed(ctx, c, r)
 	if err != nil {
 		return nil, err
 	}
+	channels := []string{}
+	for _, ch := range d.inboxesOf(c) {
+		channels = append(channels, ch.ID)
+	}
 	list, err := d.Tickets.Tickets(ctx, domain.TicketQuery{
-		Account: c.account.Name, Channels: c.channels(), Person: p.ID, Limit: contactTickets,
+		Account: c.account.Name, Channels: channels, Person: p.ID, Limit: contactTickets,
 	})
 	if err != nil {
 		return nil, err

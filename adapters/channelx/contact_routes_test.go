@@ -138,7 +138,7 @@ func TestAContactWhoIsThereIsNotDeleted(t *testing.T) {
 func TestConversationsOfAContactAreThoseOfInboxesThatTheCallerSees(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	for token, channels := range map[string][]string{adminToken: nil, ruisToken: {bridge}, biasToken: {}} {
+	for token, channels := range map[string][]string{adminToken: {nightDesk, bridge}, ruisToken: {bridge}, biasToken: {}} {
 		o.wanted = nil
 		if answer := o.gets(t, token, http.MethodGet, "/contacts/77/conversations", ""); len(at(t, answer, "payload").([]any)) != 0 {
 			t.Errorf("%v", answer)
