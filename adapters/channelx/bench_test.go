@@ -1,6 +1,7 @@
 package channelx
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func BenchmarkParams(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(bb.body)))
 			for b.Loop() {
-				r := httptest.NewRequest("POST", "/", strings.NewReader(bb.body))
+				r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(bb.body))
 				r.Header.Set("Content-Type", bb.contentType)
 				p, err := readParams(nil, r, 1<<20)
 				if err != nil {

@@ -67,9 +67,8 @@ func secretOf(h http.Header) string {
 	if secret := h.Get("Api-Access-Token"); secret != "" {
 		return secret
 	}
-	// The canonical form of the spelling with underscores, which is no hyphen to
-	// net/http.
-	if secret := h.Get("api_access_token"); secret != "" {
+	// What net/http makes of api_access_token, whose underscores are no hyphens.
+	if secret := h.Get("Api_access_token"); secret != "" {
 		return secret
 	}
 	kind, secret, _ := strings.Cut(h.Get("Authorization"), " ")

@@ -228,7 +228,7 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(r.Context(), c, r) })
+			return d.handle(w, r, func(ctx context.Context, r *request) (any, error) { return handler(ctx, c, r) })
 		})
 	})
 }
@@ -246,7 +246,7 @@ func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler)
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(r.Context(), inbox, r) })
+			return d.handle(w, r, func(ctx context.Context, r *request) (any, error) { return handler(ctx, inbox, r) })
 		})
 	})
 }
@@ -269,13 +269,13 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, at surface, do func
 }
 
 // handle reads what a request says and hands it over.
-func (d *Door) handle(w http.ResponseWriter, r *http.Request, handler func(*request) (any, error)) (any, error) {
+func (d *Door) handle(w http.ResponseWriter, r *http.Request, handler func(context.Context, *request) (any, error)) (any, error) {
 	p, err := readParams(w, r, d.maxBody())
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	return handler(&request{Request: r, params: p})
+	return handler(r.Context(), &request{Request: r, params: p})
 }
 
 // maxFiles is how many files a message may have (channelx.md 2.7).

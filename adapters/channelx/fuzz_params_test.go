@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,11 +67,11 @@ func walk(t *testing.T, p *params, path []string, v any, left *int) {
 			if !sound(name) {
 				t.Fatalf("the name %q", name)
 			}
-			walk(t, p, append(path[:len(path):len(path)], name), m, left)
+			walk(t, p, append(slices.Clip(path), name), m, left)
 		}
 	case []any:
 		for _, m := range v {
-			walk(t, p, append(path[:len(path):len(path)], ""), m, left)
+			walk(t, p, append(slices.Clip(path), ""), m, left)
 		}
 	case json.Number, bool, nil:
 	default:

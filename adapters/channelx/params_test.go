@@ -195,7 +195,8 @@ func TestParams_EmptyBodies(t *testing.T) {
 func TestParams_ChunkedMultipart(t *testing.T) {
 	body, contentType := multiparts(t, part{name: "content", text: "see"}, part{name: "content_attributes", text: `{"in_reply_to_external_id":"ext-881"}`},
 		part{"attachments[]", "a.png", strings.Repeat("p", maxInMemory)}, part{"attachments[]", "b.txt", "b"}, part{"attachments", "c", "c"}, part{"attachment", "d", "d"})
-	t.Setenv("TMPDIR", t.TempDir())
+	kept := t.TempDir()
+	t.Setenv("TMPDIR", kept)
 	answered := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answered <- func() error {
@@ -224,7 +225,7 @@ func TestParams_ChunkedMultipart(t *testing.T) {
 			}
 			_ = f.Close()
 			p.close()
-			left, err := os.ReadDir(os.TempDir())
+			left, err := os.ReadDir(kept)
 			if err != nil || len(left) > 0 {
 				return fmt.Errorf("files are left: %v %w", left, err)
 			}

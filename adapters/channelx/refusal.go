@@ -30,7 +30,7 @@ const (
 
 // invalidRecord is a thing that breaks rules: 422 with all texts, and the names of
 // the attributes that they are about (channelx.md 10.1).
-type invalidRecord struct {
+type invalidRecord struct { //nolint:errname // what the wire calls it
 	Texts      []string
 	Attributes []string
 }
