@@ -11,7 +11,7 @@ type Object map[string]any
 // channel knows a person is an Identity.
 type Person struct {
 	ID         int64     `json:"id"`       // of the installation
-	Revision   int       `json:"revision"` // counts changes, from 1
+	Revision   int       `json:"revision"` // grows with every change, see Settled
 	Name       string    `json:"name"`
 	Email      string    `json:"email,omitempty"`        // lower case; unique in the account, as are the next two
 	Phone      string    `json:"phone_number,omitempty"` // E.164

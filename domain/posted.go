@@ -121,6 +121,7 @@ type ContactMerged struct {
 	Account Named    `json:"account"`
 	Person  Person   `json:"person"` // as they are after the event
 	Merged  int64    `json:"merged_id"`
+	Claimed bool     `json:"claimed,omitempty"` // the identities of Merged are claims from then on
 	Changes []Change `json:"changes,omitempty"`
 }
 

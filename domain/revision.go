@@ -19,6 +19,16 @@ type Revisions struct {
 	FirstPosts bool
 }
 
+// decisionSpan is how far apart the revisions of decisions are, and how many
+// revisions of one thing a decision can make.
+const decisionSpan = 16
+
+// Settled is the revision at which a decision leaves a thing that it knew at a
+// revision: whatever others decide who knew the same, or a part of it, ends there,
+// too. So of two such decisions the second to be told is void as a whole, however
+// many revisions each of them makes on the way.
+func Settled(known int) int { return (known/decisionSpan + 1) * decisionSpan }
+
 // Revised is how far one thing has come.
 type Revised struct {
 	Revision int

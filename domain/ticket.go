@@ -33,7 +33,7 @@ const MaxUnread = 10
 type Ticket struct {
 	ID             uuid.UUID    `json:"id"`
 	Number         int64        `json:"number"`   // of the account, from 1 without gaps
-	Revision       int          `json:"revision"` // counts changes, from 1
+	Revision       int          `json:"revision"` // grows with every change, see Settled
 	IdentityID     int64        `json:"identity_id"`
 	Status         TicketStatus `json:"status"`
 	Priority       string       `json:"priority,omitempty"`

@@ -219,6 +219,7 @@ func (run *ticketRun) merge(r domain.Recorded, e domain.ContactMerged) {
 		}
 		known.Revision++
 		i.PersonID, i.Revision, i.UpdatedAt, i.dirty = e.Person.ID, known.Revision, r.Time, true
+		i.Claimed = i.Claimed || e.Claimed
 	}
 	base := run.people[e.Person.ID]
 	if other := run.people[e.Merged]; other != nil && later(other.active, base.active) {

@@ -187,7 +187,7 @@ func (o *opening) begin(ctx context.Context, ch domain.Channel, identity domain.
 	if err != nil {
 		return decision{}, err
 	}
-	t.channel = ch
+	t.channel, t.fresh = ch, true
 	t.ticket = fresh.Begun(person.Blocked, t.now)
 	t.seen.Ticket = t.ticket
 	if made {

@@ -319,6 +319,7 @@ func (d *desk) changePerson(ctx context.Context, a actor, id int64, change perso
 			after = after.Next(now)
 			events = append(events, d.changedPerson(a, row.Person, after, now))
 		}
+		after.Revision = settlePeople(events, after)
 		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
 	})
 	return seen, err
@@ -345,15 +346,9 @@ func (d *desk) unite(
 		if err := holding(ctx, lockPerson(a.account.Name, other.ID)); err != nil {
 			return p, nil, err
 		}
-		told, after := d.absorb(a, *other, p, now)
+		told, after := d.absorb(a, *other, p, now, true)
 		events = append(events, told)
-		for i := range p.Identities {
-			// Moving it was one revision.
-			moved := p.Identities[i]
-			moved.PersonID, moved.Revision, moved.Claimed, moved.UpdatedAt = after.ID, moved.Revision+2, true, now
-			events = append(events, linked(a, moved, now))
-			after.Identities = append(after.Identities, moved)
-		}
+		after.Identities = append(after.Identities, p.Identities...)
 		p = after
 	}
 	return p, events, nil
@@ -368,21 +363,62 @@ func mergedAway(events []domain.Event, id int64) bool {
 }
 
 // absorb tells that other is base from now on; the identities move with it.
-func (d *desk) absorb(a actor, base, other domain.PersonSeen, now time.Time) (domain.Event, domain.PersonSeen) {
+func (d *desk) absorb(a actor, base, other domain.PersonSeen, now time.Time, claimed bool) (domain.Event, domain.PersonSeen) {
 	before := base.Person
 	base.Person = before.Absorb(other.Person).Next(now)
 	base.Identities = slices.Clone(base.Identities)
 	return d.tell(a, base.Person, now, domain.ContactMerged{
-		Account: named(a.account), Person: base.Person, Merged: other.ID, Changes: base.Since(before),
+		Account: named(a.account), Person: base.Person, Merged: other.ID, Claimed: claimed, Changes: base.Since(before),
 	}), base
+}
+
+// settlePeople lets the last revision of each person whom events tell of be the one
+// at which all decisions end that know what this one does, and gives that of p.
+func settlePeople(events []domain.Event, p domain.Person) int {
+	revision := p.Revision
+	made := map[int64]int{}
+	for _, e := range events {
+		switch data := e.Data.(type) {
+		case domain.ContactChanged:
+			made[data.Person.ID]++
+		case domain.ContactMerged:
+			made[data.Person.ID]++
+		}
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		settle := func(p domain.Person) domain.Person {
+			if n := made[p.ID]; n > 0 {
+				made[p.ID] = 0
+				p.Revision = domain.Settled(p.Revision - n)
+			}
+			return p
+		}
+		switch data := events[i].Data.(type) {
+		case domain.ContactChanged:
+			data.Person = settle(data.Person)
+			events[i].Data = data
+			if data.Person.ID == p.ID {
+				revision = max(revision, data.Person.Revision)
+			}
+		case domain.ContactMerged:
+			data.Person = settle(data.Person)
+			events[i].Data = data
+			if data.Person.ID == p.ID {
+				revision = max(revision, data.Person.Revision)
+			}
+		}
+	}
+	return revision
 }
 
 // personChanged is the decision that a person is what after says.
 func (d *desk) personChanged(a actor, before, after domain.Person, seen *domain.PersonSeen) decision {
 	now := domain.Stamp(d.Now())
 	after = after.Next(now)
+	events := []domain.Event{d.changedPerson(a, before, after, now)}
+	after.Revision = settlePeople(events, after)
 	return decision{
-		events: []domain.Event{d.changedPerson(a, before, after, now)},
+		events: events,
 		landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, seen) },
 	}
 }
@@ -434,12 +470,13 @@ func (d *desk) mergePersons(ctx context.Context, a actor, base, other int64) (do
 			return decision{}, err
 		}
 		now := domain.Stamp(d.Now())
-		event, united := d.absorb(a, row, gone, now)
+		event, united := d.absorb(a, row, gone, now, false)
 		events, after := []domain.Event{event}, united.Person
 		if !after.Same(row.Person) { // webhooks are told of what the base has got
 			after = after.Next(now)
 			events = append(events, d.changedPerson(a, row.Person, after, now))
 		}
+		after.Revision = settlePeople(events, after)
 		return decision{events: events, landed: func(ctx context.Context) (bool, error) { return d.landedPerson(ctx, a, after, &seen) }}, nil
 	})
 	return seen, err

@@ -319,6 +319,18 @@ func TestPostIsOfThePlatformToo(t *testing.T) {
 	}
 }
 
+func TestPostsGrowWhoeverNumbersThem(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.nodes = true
+	d := l.desk(t)
+	number := l.conversation(t, d).Number
+	for range 6 {
+		says(t, d, byContact(), number, incoming("hi"))
+	}
+	orderly(t, l)
+}
+
 func TestSceneShowsTheNewestPublicPost(t *testing.T) {
 	t.Parallel()
 	l := newLedger()

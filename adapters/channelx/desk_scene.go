@@ -45,6 +45,7 @@ type draft struct {
 	public  *domain.Post      // newest post that the contact sees, likewise
 	told    *domain.Post      // the post that the command is about, likewise; nil when it is about none
 	made    bool              // told is new
+	fresh   bool              // the ticket is
 	events  []domain.Event
 }
 
@@ -91,9 +92,57 @@ func (d *desk) aboutTicket(
 	return seen, err
 }
 
+// settle lets the last revision of the ticket be the one at which all decisions end
+// that know what this one does, so that one of them is void as a whole where the
+// lock was lost. A ticket that nobody can know yet needs none.
+func (d *draft) settle() {
+	known, last := d.seen.Ticket.Revision, d.ticket.Revision
+	if d.fresh {
+		known = 0
+	}
+	if last == known || last == 1 {
+		return
+	}
+	d.ticket.Revision = domain.Settled(known)
+	for i, e := range d.events {
+		turned := func(t domain.Turned) domain.Turned {
+			if t.Scene.Ticket.Revision == last {
+				t.Scene.Ticket.Revision = d.ticket.Revision
+			}
+			return t
+		}
+		switch data := e.Data.(type) {
+		case domain.ConversationOpened:
+			data.Turned = turned(data.Turned)
+			d.events[i].Data = data
+		case domain.ConversationTurned:
+			data.Turned = turned(data.Turned)
+			d.events[i].Data = data
+		case domain.ConversationChanged:
+			data.Turned = turned(data.Turned)
+			d.events[i].Data = data
+		case domain.MessageReceived:
+			settlePosted(data.Posted, last, d.ticket.Revision)
+		case domain.MessageSent:
+			settlePosted(data.Posted, last, d.ticket.Revision)
+		case domain.MessageNoted:
+			settlePosted(data.Posted, last, d.ticket.Revision)
+		case domain.MessageChanged:
+			settlePosted(data.Posted, last, d.ticket.Revision)
+		}
+	}
+}
+
+func settlePosted(p *domain.Posted, last, settled int) {
+	if p.Scene.Ticket.Revision == last {
+		p.Scene.Ticket.Revision = settled
+	}
+}
+
 // decision makes the draft what the command comes to; what the rows say then goes
 // to post and seen.
 func (d *draft) decision(post *domain.Post, seen *domain.TicketSeen) decision {
+	d.settle()
 	*seen = d.seen
 	if d.told != nil {
 		*post = *d.told

@@ -172,6 +172,11 @@ func (l *ledger) apply(r domain.Recorded) {
 		l.posted(e.Posted)
 	case domain.MessageChanged:
 		l.posted(e.Posted)
+	case domain.MessageFailed:
+		p := l.posts[e.Posted.Post.ID]
+		p.Status, p.Attributes = domain.StatusFailed, p.Attributes.With(domain.Object{domain.ExternalError: e.Error})
+		p.Revision, p.UpdatedAt = l.revisions.Posts[p.ID].Revision, r.Time
+		l.posts[p.ID] = p
 	case domain.ConversationOpened:
 		l.tickets[e.Scene.Ticket.Number] = e.Scene.Ticket
 	case domain.ConversationTurned:
@@ -192,7 +197,7 @@ func (l *ledger) apply(r domain.Recorded) {
 		delete(l.persons, e.Merged)
 		for id, i := range l.identities {
 			if i.PersonID == e.Merged {
-				i.PersonID = e.Person.ID
+				i.PersonID, i.Claimed = e.Person.ID, i.Claimed || e.Claimed
 				i.Revision++
 				l.identities[id] = i
 				if known := l.revisions.Identities[id]; known != nil {
