@@ -154,7 +154,7 @@ func (o *office) sends(t *testing.T, token, method, path, contentType, body stri
 		path = "/api/v1/accounts/7" + path
 	}
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
-	r.Header.Set("api_access_token", token)
+	r.Header.Set("Api_access_token", token)
 	if body != "" {
 		r.Header.Set("Content-Type", contentType)
 	}

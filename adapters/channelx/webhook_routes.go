@@ -108,11 +108,11 @@ func (d *Door) deleteWebhook(ctx context.Context, c caller, r *request) (any, er
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Webhooks.DeleteWebhook(ctx, c.account.Name, number); err != nil {
-		return nil, err
+	err = d.Webhooks.DeleteWebhook(ctx, c.account.Name, number)
+	if err == nil {
+		d.Logger.InfoContext(ctx, "channelx.webhook_deleted", "account", c.account.Name, "webhook", number)
 	}
-	d.Logger.InfoContext(ctx, "channelx.webhook_deleted", "account", c.account.Name, "webhook", number)
-	return nil, nil
+	return nil, err
 }
 
 // setWebhook takes over what a request sets of a webhook; what it does not name
