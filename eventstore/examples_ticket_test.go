@@ -78,7 +78,7 @@ func ticketExamples() []example {
 	for _, d := range []domain.Data{
 		domain.ContactRegistered{Telling: telling, Account: account, Person: person, Identity: &identity},
 		domain.ContactChanged{Telling: telling, Account: account, Person: person, Changes: changes},
-		domain.ContactMerged{Telling: telling, Account: account, Person: person, Merged: 78, Changes: changes},
+		domain.ContactMerged{Telling: telling, Account: account, Person: person, Merged: 78, Claimed: true, Changes: changes},
 		domain.ContactRemoved{Person: person.ID},
 	} {
 		e := person.About("acme", now)
