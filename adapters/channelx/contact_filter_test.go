@@ -89,3 +89,36 @@ func TestConditionsThatMeanNothingAreRefused(t *testing.T) {
 		t.Error("there is no end of conditions")
 	}
 }
+
+// FuzzConditions: whatever the lines of a filter are, they are refused in the
+// dialect's words, or are conditions that the rows can be asked.
+func FuzzConditions(f *testing.F) {
+	for _, seed := range []string{
+		`[{"attribute_key":"phone_number","filter_operator":"equal_to","values":["1"],"query_operator":"OR"}]`,
+		`[{"attribute_key":"tier","custom_attribute_type":"contact_attribute","filter_operator":"days_before","values":[3]}]`,
+		`[{"attribute_key":"created_at","filter_operator":"is_less_than","values":["2026-01-01T00:00:00Z"]},{}]`, `[1]`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := parseJSON([]byte(`{"payload":` + text + `}`))
+		if err != nil {
+			return
+		}
+		list, _ := (&params{body: p}).list("payload")
+		conditions, err := readConditions(list, contactKeys)
+		if err != nil {
+			if refused := refusalOf(atApplication, err); refused.status != 422 {
+				t.Errorf("%s is refused with %d", text, refused.status)
+			}
+			return
+		}
+		for _, c := range conditions {
+			_, known := contactKeys[c.Key]
+			present := c.Compare == domain.IsPresent || c.Compare == domain.IsNotPresent
+			if c.Key == "" || c.Custom == known || present != (len(c.Values) == 0) {
+				t.Errorf("%s is %+v", text, c)
+			}
+		}
+	})
+}

@@ -95,6 +95,26 @@ func TestAnInboxIsMadeWithAllThatARequestSets(t *testing.T) {
 	}
 }
 
+func TestAReplyWindowCanBeTakenBack(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	for _, c := range []struct {
+		window string
+		want   domain.Object
+	}{
+		{`24`, domain.Object{"agent_reply_time_window": 24.0, "a": "b"}},
+		{`"0.5"`, domain.Object{"agent_reply_time_window": 0.5, "a": "b"}},
+		{`null`, domain.Object{"a": "b"}},
+		{`" "`, domain.Object{"a": "b"}},
+		{`{}`, domain.Object{"a": "b"}},
+	} {
+		o.gets(t, adminToken, http.MethodPatch, "/inboxes/3", `{"channel":{"additional_attributes":{"a":"b","agent_reply_time_window":`+c.window+`}}}`)
+		if got := o.channels[bridge].Inbox.Additional; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s is kept as %v, want %v", c.window, got, c.want)
+		}
+	}
+}
+
 func TestAnInboxTakesTheNextNumberWhereOneIsTaken(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
@@ -127,6 +147,14 @@ func TestInboxesThatCannotBeAreRefused(t *testing.T) {
 		{
 			`{"name":"x","channel":{"type":"api","additional_attributes":{"agent_reply_time_window":"soon"}}}`,
 			`{"message":"Agent reply time window agent_reply_time_window must be greater than 0","attributes":["agent_reply_time_window"]}`,
+		},
+		{
+			`{"name":"x","channel":{"type":"api","additional_attributes":{"agent_reply_time_window":"NaN"}}}`,
+			`{"message":"Agent reply time window agent_reply_time_window must be greater than 0","attributes":["agent_reply_time_window"]}`,
+		},
+		{
+			`{"name":"x","channel":{"type":"api","additional_attributes":{"agent_reply_time_window":1e300}}}`,
+			`{"message":"Agent reply time window agent_reply_time_window is too big","attributes":["agent_reply_time_window"]}`,
 		},
 		{
 			`{"name":"x","sender_name_type":"odd","working_hours":[{"day_of_week":7}],"channel":{"type":"api"}}`,

@@ -100,24 +100,24 @@ func changeAttributes(i *domain.Inbox, p *params, wrong *invalidRecord) {
 	if !ok {
 		return
 	}
-	switch window := attributes[replyWindow].(type) {
-	case nil:
-		delete(attributes, replyWindow)
-	case float64:
-		if window <= 0 {
-			wrong.add(replyWindow, "Agent reply time window agent_reply_time_window must be greater than 0")
-		}
-	default:
-		hours, err := strconv.ParseFloat(strings.TrimSpace(scalarText(window)), 64)
-		switch {
-		case scalarText(window) == "":
+	hours, isNumber := attributes[replyWindow].(float64)
+	if text := strings.TrimSpace(scalarText(attributes[replyWindow])); !isNumber {
+		if text == "" {
 			delete(attributes, replyWindow)
-		case err != nil || !(hours > 0) || hours > maxReplyWindow:
-			wrong.add(replyWindow, "Agent reply time window agent_reply_time_window must be greater than 0")
-		default:
-			attributes[replyWindow] = hours
+			i.Additional = attributes
+			return
 		}
+		hours, _ = strconv.ParseFloat(text, 64) // 0 where it is none
 	}
+	switch {
+	case !(hours > 0): // nor what is no number at all
+		wrong.add(replyWindow, "Agent reply time window agent_reply_time_window must be greater than 0")
+		return
+	case hours > maxReplyWindow:
+		wrong.add(replyWindow, "Agent reply time window agent_reply_time_window is too big")
+		return
+	}
+	attributes[replyWindow] = hours
 	i.Additional = attributes
 }
 
