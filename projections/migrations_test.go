@@ -78,3 +78,22 @@ func TestMigrations_targetsOfOldDeliveries(t *testing.T) {
 	}
 	check()
 }
+
+// Ensure that the tables of people and tickets can be taken back and made again.
+func TestMigrations_ticketsThereAndBack(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	text, err := os.ReadFile("migrations/0009_tickets.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, down, _ := strings.Cut(string(text), "---- create above / drop below ----")
+	for _, sql := range []string{down, up} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := newAgency()
+	o.register("Ana", "c1")
+	mustProject(t, pool, o.log...)
+}
