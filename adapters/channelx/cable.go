@@ -118,7 +118,7 @@ func newCable(cfg Config, roll *roll, abreast *abreast) (*cable, error) {
 // confirmed is so shown everything that is appended afterwards.
 func (c *cable) start(ctx context.Context) error {
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	tailed, err := c.cfg.Sockets.Tail.Follow(c.ctx, c.teller.show)
+	tailed, err := c.cfg.Sockets.Tail.Follow(c.ctx, c.teller.show) //nolint:contextcheck // it goes on until the stop, not until the start is over
 	if err != nil {
 		c.cancel()
 		return fmt.Errorf("follow the log for sockets: %w", err)
@@ -297,7 +297,7 @@ func (c *cable) ping(ctx context.Context) {
 			frame := pingFrame(now)
 			for _, s := range due {
 				s.send(framePing, nil, frame)
-				s.probe(now)
+				s.probe(ctx, now)
 			}
 			clear(due)
 			due = due[:0]

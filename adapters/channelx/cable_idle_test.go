@@ -73,7 +73,7 @@ func TestIdleSockets(t *testing.T) {
 	runtime.GC()
 	idle := usage(t)
 	const minute = time.Minute
-	time.Sleep(minute)
+	<-time.After(minute)
 	after := usage(t)
 	per := func(bytes uint64) float64 { return float64(bytes) / float64(count) / 1024 }
 	t.Logf("memory of a socket: %.1f KiB resident, of it %.1f KiB heap and %.1f KiB stacks", per(after.resident-before.resident), per(idle.heap-before.heap), per(idle.stacks-before.stacks))

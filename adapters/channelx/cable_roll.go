@@ -157,12 +157,6 @@ func (p *rollPage) present(since time.Time) []int64 {
 	return all
 }
 
-// isOnline tells whether somebody is there, as far as is known.
-func (r *roll) isOnline(ctx context.Context, account string, kind domain.PresenceKind, id int64) bool {
-	list, err := r.Present(ctx, account, kind, r.now().Add(-stays(kind)))
-	return err == nil && slices.Contains(list, id)
-}
-
 // run shares who was seen with other nodes, until ctx ends.
 func (r *roll) run(ctx context.Context) {
 	ticker := time.NewTicker(rollWrite)

@@ -244,17 +244,17 @@ func (s *socket) close(e *ending) {
 
 // probe asks a client that has been quiet whether it is there: without that, one
 // whose network went away is noticed only when the kernel gives up.
-func (s *socket) probe(now time.Time) {
+func (s *socket) probe(ctx context.Context, now time.Time) {
 	if now.Unix()-s.heard.Load() < int64(quiet/time.Second) || !s.asking.CompareAndSwap(false, true) {
 		return
 	}
 	s.cable.running.Go(func() {
 		defer s.asking.Store(false)
-		ctx, cancel := context.WithTimeout(s.cable.ctx, answerWithin)
+		asking, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
-		if err := s.conn.Ping(ctx); err == nil {
+		if err := s.conn.Ping(asking); err == nil {
 			s.heard.Store(s.cable.now().Unix())
-		} else if ctx.Err() != nil && s.cable.ctx.Err() == nil {
+		} else if asking.Err() != nil && ctx.Err() == nil {
 			s.cut(cutSilent, websocket.StatusPolicyViolation, "the client does not answer")
 		}
 	})

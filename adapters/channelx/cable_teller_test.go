@@ -138,7 +138,7 @@ func TestCableAudiences(t *testing.T) {
 	a.is(t, "what nobody is told", "", changedTicket(k, byRui))
 	seen := changedTicket(k, byAna)
 	at := seen.Time
-	changed := seen.Data.(domain.ConversationChanged) //nolint:forcetypeassert // just made
+	changed := seen.Data.(domain.ConversationChanged)
 	changed.Scene.Ticket.ContactSeenAt, k.ticket.ContactSeenAt = &at, &at
 	seen.Data = changed
 	a.is(t, "she has looked", fmt.Sprintf(staff, "conversation.read"), seen)
@@ -211,14 +211,14 @@ func TestCableShowsOnce(t *testing.T) {
 	one := k.replies(501, "one")
 	two := k.replies(502, "two")
 	stale := k.replies(503, "three")
-	posted := stale.Data.(domain.MessageSent).Posted //nolint:forcetypeassert // just made
+	posted := stale.Data.(domain.MessageSent).Posted
 	posted.Scene.Ticket.Revision = 1
 	typed := typing(k, true, false, domain.Author{Contact: true})
 	person := aboutPerson(domain.ContactChanged{Person: domain.Person{ID: 801, Revision: 2}})
 	older := aboutPerson(domain.ContactChanged{Person: domain.Person{ID: 801, Revision: 1}})
-	a.is(t, "repeats", "ana: message.created message.created; "+
-		"rui: message.created message.created conversation.typing_on contact.updated; bia: contact.updated; "+
-		"admin: message.created message.created conversation.typing_on contact.updated",
+	const twice = "message.created " + "message.created"
+	a.is(t, "repeats", "ana: "+twice+"; rui: "+twice+" conversation.typing_on contact.updated; bia: contact.updated; "+
+		"admin: "+twice+" conversation.typing_on contact.updated",
 		one, one, two, one, two, stale, typed, typed, person, person, older)
 }
 
@@ -277,9 +277,9 @@ func TestCableData(t *testing.T) {
 	}
 
 	first := k.replies(503, "first")
-	public := first.Data.(domain.MessageSent).Posted.Post //nolint:forcetypeassert // just made
+	public := first.Data.(domain.MessageSent).Posted.Post
 	answered := changedTicket(k, domain.Author{Operator: &ruiOperator}, domain.Change{Name: "first_reply_created_at", Current: "2026-01-01T12:00:00.000Z"})
-	changed := answered.Data.(domain.ConversationChanged) //nolint:forcetypeassert // just made
+	changed := answered.Data.(domain.ConversationChanged)
 	changed.Scene.Public = &public
 	answered.Data = changed
 	heard = a.hear(t, first, answered)
@@ -302,7 +302,7 @@ func TestCableShowsFailures(t *testing.T) {
 		return e
 	}
 	sent := k.replies(501, "secret")
-	post := sent.Data.(domain.MessageSent).Posted.Post //nolint:forcetypeassert // just made
+	post := sent.Data.(domain.MessageSent).Posted.Post
 	f := a.hear(t, sent, fails(501, "500 Internal Server Error", post))["ana"][1]
 	if f.Event != "message.updated" || f.Data["status"] != "failed" || at(t, any(f.Data), "content_attributes", "external_error") != "500 Internal Server Error" ||
 		fmt.Sprint(at(t, any(f.Data), "previous_changes", "status")) != "[sent failed]" {
@@ -342,7 +342,10 @@ func TestCableForgetsOperators(t *testing.T) {
 	for id, timeout := int64(502), time.After(cablePatience); ; id++ {
 		a.s.log.append(k.replies(id, "two"))
 		a.ears["admin"].take(t, "the message", eventIs("message.created"))
-		quoted, _ := json.Marshal(a.s.userIdentifier(rui)) //nolint:errchkjson // a text
+		quoted, err := json.Marshal(a.s.userIdentifier(rui))
+		if err != nil {
+			t.Fatal(err)
+		}
 		a.ears["rui"].sends(t, fmt.Sprintf(`{"command":"message","identifier":%s,"data":{"action":"update_presence"}}`, quoted))
 		f, _ := a.ears["rui"].take(t, "an answer", func(f wireFrame) bool { return f.Event == "presence.update" || f.Type == "reject_subscription" })
 		if f.Type == "reject_subscription" {

@@ -102,7 +102,7 @@ func TestCableRejects(t *testing.T) {
 		l.commands(t, "subscribe", identifier)
 		f, before := l.take(t, "the rejection of "+identifier, typeIs("reject_subscription"))
 		var echoed string
-		if json.Unmarshal(f.Identifier, &echoed); echoed != identifier {
+		if err := json.Unmarshal(f.Identifier, &echoed); err != nil || echoed != identifier {
 			t.Errorf("%q was rejected as %q", identifier, echoed)
 		}
 		for _, b := range before {
@@ -131,7 +131,10 @@ func TestCableIgnoresWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("before the confirmation came %v", before)
 	}
 	l.take(t, "who is there", eventIs("presence.update"))
-	quoted, _ := json.Marshal(s.contactIdentifier(anas)) //nolint:errchkjson // a text
+	quoted, err := json.Marshal(s.contactIdentifier(anas))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, data := range []string{`"{\"action\":\"dance\"}"`, `{"action":7}`, `"x"`, `7`, `null`} {
 		l.sends(t, fmt.Sprintf(`{"command":"message","identifier":%s,"data":%s}`, quoted, data))
 	}
@@ -252,7 +255,7 @@ func TestCableCutsBadFrames(t *testing.T) {
 func TestCableNeedsAHandshake(t *testing.T) {
 	t.Parallel()
 	s := newStudio(t, newFakeLog())
-	res, err := http.Get(s.server.URL + "/cable/") //nolint:noctx // a test
+	res, err := http.Get(s.server.URL + "/cable/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +325,7 @@ func deaf(t *testing.T, s *studio) *websocket.Conn {
 	if res.Body != nil {
 		res.Body.Close()
 	}
-	t.Cleanup(func() { conn.CloseNow() })
+	t.Cleanup(func() { _ = conn.CloseNow() })
 	return conn
 }
 
@@ -451,7 +454,9 @@ func TestCableWithoutRows(t *testing.T) {
 	for _, f := range before {
 		t.Errorf("%s came before", f.Raw)
 	}
-	l.ends(t)
+	if code := websocket.CloseStatus(l.ends(t)); code != websocket.StatusGoingAway {
+		t.Errorf("the socket ended with %v", code)
+	}
 }
 
 // Ensure that sockets are not opened when it is not known where the log ends.

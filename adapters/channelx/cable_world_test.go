@@ -139,6 +139,7 @@ func newStudio(t *testing.T, log *fakeLog, change ...studioConfig) *studio {
 
 // stop ends the sockets and the server, as a node does.
 func (s *studio) stop(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), cablePatience)
 	defer cancel()
 	s.door.Stop(ctx)
@@ -309,7 +310,7 @@ func (s *studio) tryDial(t *testing.T, protocols ...string) (*listener, error) {
 	var reading sync.WaitGroup
 	ctx := context.WithoutCancel(t.Context())
 	reading.Go(func() { l.read(ctx) })
-	t.Cleanup(func() { conn.CloseNow(); reading.Wait() })
+	t.Cleanup(func() { _ = conn.CloseNow(); reading.Wait() })
 	return l, nil
 }
 
@@ -389,7 +390,7 @@ func (l *listener) ends(t *testing.T) error {
 	}
 }
 
-// sends sends a frame.
+// sends writes a frame.
 func (l *listener) sends(t *testing.T, frame string) {
 	t.Helper()
 	if err := l.conn.Write(t.Context(), websocket.MessageText, []byte(frame)); err != nil {
