@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -427,7 +428,7 @@ func (d *desk) personChanged(a actor, before, after domain.Person, seen *domain.
 func (c personChange) byContact() personChange {
 	c.Identifier, c.Blocked = nil, nil
 	for _, text := range []**string{&c.Name, &c.Email, &c.Phone, &c.Avatar} {
-		if *text != nil && **text == "" {
+		if *text != nil && strings.TrimSpace(clean(**text)) == "" {
 			*text = nil
 		}
 	}
