@@ -255,7 +255,7 @@ func TestCallbackBody_Messages(t *testing.T) {
 	t.Parallel()
 	v, scene := sampleView(4), sampleScene()
 	note := sampleReply()
-	note.ID, note.Private, note.Content = 503, true, new("not sure")
+	note.ID, note.Private, note.Content = 503, true, new("not sure\n")
 	body, err := v.callbackBody(domain.Notice{Name: domain.NoticeMessageCreated, Scene: &scene, Post: &note})
 	if err != nil {
 		t.Fatal(err)
