@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -94,12 +95,7 @@ func (p Post) externalID() string {
 
 // callsBack tells whether the channel's callback is told.
 func (t Telling) callsBack() bool {
-	for _, target := range t.Targets {
-		if target == "" {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.Targets, "")
 }
 
 // spoken adds a message of a ticket.

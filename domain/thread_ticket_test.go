@@ -18,6 +18,7 @@ type ticketThread struct {
 }
 
 func newTicketThread(t *testing.T) *ticketThread {
+	t.Helper()
 	k := &ticketThread{t: t, thread: NewThread(), now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 	k.identity = Identity{ID: 3, PersonID: 2, Channel: "c1", SourceID: "device-1"}
 	k.scene = Scene{Identity: k.identity, Person: Person{ID: 2, Name: "Ana", Phone: "+15550100"}, Ticket: Ticket{

@@ -70,7 +70,7 @@ func TestDeliveries_noticesOfWhatTookEffect(t *testing.T) {
 		if diff := cmp.Diff(want, made); diff != "" {
 			t.Fatalf("made (-want +got):\n%s", diff)
 		}
-		list, _, err := p.Deliveries(context.Background(), domain.DeliveryFilter{Account: agencyAccount, Kind: domain.DeliverNotice}, domain.Page{Limit: 10_000})
+		list, _, err := p.Deliveries(t.Context(), domain.DeliveryFilter{Account: agencyAccount, Kind: domain.DeliverNotice}, domain.Page{Limit: 10_000})
 		if err != nil || len(list) != len(want) {
 			t.Fatalf("%d notices are listed, want %d: %v", len(list), len(want), err)
 		}

@@ -58,7 +58,7 @@ func (r *Reads) Person(ctx context.Context, account string, id int64) (domain.Pe
 // PersonBy finds the one whom the first field of the key that is set names, with
 // their identities; CodeNotFound when there is none, or no field is set.
 func (r *Reads) PersonBy(ctx context.Context, account string, key domain.PersonKey) (domain.PersonSeen, error) {
-	column, value := "", ""
+	var column, value string
 	switch {
 	case key.Identifier != "":
 		column, value = "identifier", key.Identifier

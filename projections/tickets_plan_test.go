@@ -67,7 +67,7 @@ func crowded(t *testing.T) *pgxpool.Pool {
 			jsonb_build_object('id', i, 'revision', 1, 'name', 'Person ' || i, 'created_at', '2026-03-01T09:00:00Z', 'updated_at', '2026-03-01T09:00:00Z')
 		from generate_series(1, 20000) i`,
 		`insert into identities (id, account, channel_id, person_id, revision, source_id, verified, claimed, token_hash, created_at, updated_at)
-		select i, case when i % 10 = 0 then 'umbra' else 'acme' end, 'c' || i % 10, i, 1, 'source-' || i, false, false, 'hash-' || i, now(), now()
+		select i, case when i % 10 = 0 then 'umbra' else 'acme' end, 'c' || i % 10, i, 1, 'source-' || i, i = 0, i < 0, 'hash-' || i, now(), now()
 		from generate_series(1, 20000) i`,
 		`insert into tickets (id, account, number, channel_id, identity_id, revision, status, priority, assignee, team, labels, unread,
 			created_at, updated_at, last_activity_at, last_post, last_said, last_public, state)
@@ -79,7 +79,7 @@ func crowded(t *testing.T) *pgxpool.Pool {
 		from generate_series(1, 50000) i`,
 		`insert into posts (id, ticket, message, revision, type, private, status, source_id, key, file, created_at, state)
 		select i, md5('t' || (1 + (i - 1) / 4))::uuid, gen_random_uuid(), 1, i % 2, false, case when i % 7 = 0 then 'read' else 'sent' end,
-			'source-' || i, 'key-' || i, i, now(),
+			'source-' || i, 'key-' || i, i + 0, now(),
 			jsonb_build_object('id', i, 'message', gen_random_uuid(), 'ticket', md5('t' || (1 + (i - 1) / 4))::uuid, 'content', 'post ' || i,
 				'created_at', '2026-03-01T09:00:00Z', 'updated_at', '2026-03-01T09:00:00Z')
 		from generate_series(1, 200000) i`,

@@ -90,7 +90,7 @@ func TestTickets_whoWasRemovedStaysSo(t *testing.T) {
 }
 
 // Ensure that a change of a post that was decided about an older ticket is void as
-// a whole, and one about the ticket as it is is not.
+// a whole, unlike one about the ticket as it is.
 func TestTickets_changeAboutAnOlderTicket(t *testing.T) {
 	t.Parallel()
 	o := newAgency()
