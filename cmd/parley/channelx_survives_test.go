@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/parley-im/parley/adapters/postgres/pgtest"
 )
@@ -66,6 +68,7 @@ func TestChannelXSurvives(t *testing.T) {
 
 	p = cxProcess(t, dir, strings.TrimPrefix(p.URL, "http://"))
 	s.killed.Store(false)
+	o.reopens(t)
 	for _, b := range all {
 		b.remains(t)
 	}
@@ -94,6 +97,7 @@ func TestChannelXSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = cxProcess(t, dir, strings.TrimPrefix(p.URL, "http://"))
+	o.reopens(t)
 	for path, answer := range o.snapshot(t) {
 		if answer != before[path] {
 			t.Errorf("%s was\n%s\nand is\n%s", path, before[path], answer)
@@ -120,6 +124,19 @@ func TestChannelXSurvives(t *testing.T) {
 		}
 	}
 	p.stop()
+}
+
+// reopens waits until what the office reads is there again: on a Kafka, the group
+// first has to find out that the killed member is gone.
+func (o *cxOffice) reopens(t *testing.T) {
+	t.Helper()
+	eventually(t, time.Minute, "answers after a restart", func() bool {
+		got := o.app(t, http.MethodGet, "/contacts", nil)
+		if got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
+			t.Fatalf("%d %s", got.status, got.raw)
+		}
+		return got.status == http.StatusOK
+	})
 }
 
 // waited is closed when the group has ended.
