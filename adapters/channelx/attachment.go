@@ -54,10 +54,7 @@ func (d *Door) takeFiles(ctx context.Context, p *params, name string, voice bool
 		return nil, nil
 	}
 	most := cmp.Or(d.Limits.Attachment, DefaultLimits().Attachment)
-	switch {
-	case d.Keeper == nil:
-		return nil, refusedFile("cannot be kept on this server")
-	case len(headers) > maxFiles:
+	if len(headers) > maxFiles {
 		return nil, refusedFile("are too many (maximum is " + strconv.Itoa(maxFiles) + ")")
 	}
 	for _, h := range headers {

@@ -2,13 +2,17 @@ package channelx
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/png"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/parley-im/parley/domain"
 )
 
 // picture is a PNG of 3 by 2 points.
@@ -141,13 +145,20 @@ func TestFilesRefused(t *testing.T) {
 	}
 }
 
+// keepsNone refuses files.
+type keepsNone struct{}
+
+func (keepsNone) Keep(context.Context, string, string, io.Reader) (string, int64, error) {
+	return "", 0, domain.Errorf(domain.CodeInvalid, "no files here")
+}
+
 // Ensure a node that keeps no files says so.
-func TestNoKeeper(t *testing.T) {
+func TestNoFiles(t *testing.T) {
 	t.Parallel()
-	w := newCounter(t, func(c *Config) { c.Keeper = nil })
+	w := newCounter(t, func(c *Config) { c.Keeper = keepsNone{} })
 	path := w.conversation(t, w.ana(t)) + "/messages"
 	status, answer := w.posts(t, path, formPart{name: "attachments[]", file: "a.txt", content: "x"})
-	if status != http.StatusUnprocessableEntity {
+	if status != http.StatusUnprocessableEntity || at(t, answer, "error") != "Validation failed: Attachments are invalid: no files here" {
 		t.Errorf("%d %v", status, answer)
 	}
 	if status, answer = w.posts(t, path, formPart{name: "content", content: "without"}); status != http.StatusOK {

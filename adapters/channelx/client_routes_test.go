@@ -18,7 +18,7 @@ const (
 // sourceOf makes a contact over the client API and gives what it is known by.
 func (w *counter) sourceOf(t *testing.T, body string) string {
 	t.Helper()
-	return at(t, w.told(t, http.MethodPost, "/contacts", body), "source_id").(string) //nolint:forcetypeassert // it fails where it is none
+	return at(t, w.told(t, http.MethodPost, "/contacts", body), "source_id").(string)
 }
 
 // opened makes a conversation over the client API and gives its path below the
@@ -88,7 +88,7 @@ func TestClientStory(t *testing.T) {
 		}
 	}
 	threads := w.told(t, http.MethodGet, "/contacts/device-1/conversations", "")
-	for _, m := range at(t, threads, 0, "messages").([]any) { //nolint:forcetypeassert // it fails where it is none
+	for _, m := range at(t, threads, 0, "messages").([]any) {
 		if text, _ := at(t, m, "content").(string); text == "a note" || at(t, m, "message_type") == 2.0 {
 			t.Errorf("the contact is shown %v", m)
 		}

@@ -253,7 +253,7 @@ func TestConversationChanges(t *testing.T) {
 		}
 	}
 	told := w.ledger.log[before:]
-	if len(told) != 2 || !told[0].Data.(domain.TypingNoticed).Private || told[1].Data.(domain.TypingNoticed).On { //nolint:forcetypeassert // it fails where it is none
+	if len(told) != 2 || !told[0].Data.(domain.TypingNoticed).Private || told[1].Data.(domain.TypingNoticed).On {
 		t.Errorf("%+v", told)
 	}
 }

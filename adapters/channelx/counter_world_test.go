@@ -127,7 +127,7 @@ func (w *counter) Keep(_ context.Context, name, contentType string, content io.R
 func (w *counter) ana(t *testing.T) string {
 	t.Helper()
 	made := w.gets(t, adminToken, http.MethodPost, "/contacts", `{"inbox_id":3,"name":"Ana Prado","identifier":"crm-48213","email":"ana@example.com"}`)
-	return at(t, made, "payload", "contact_inbox", "source_id").(string) //nolint:forcetypeassert // it fails where it is none
+	return at(t, made, "payload", "contact_inbox", "source_id").(string)
 }
 
 // conversation opens one of a source id and gives its path.
@@ -223,7 +223,7 @@ func (w *counter) posts(t *testing.T, path string, parts ...formPart) (int, any)
 	}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, &body)
 	r.Header.Set("Content-Type", form.FormDataContentType())
-	r.Header.Set("api_access_token", adminToken)
+	r.Header.Set("Api-Access-Token", adminToken)
 	r.ContentLength = -1 // chunked
 	return w.answer(t, r)
 }

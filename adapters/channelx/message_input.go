@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/parley-im/parley/domain"
 )
@@ -66,11 +67,10 @@ func keyGiven(r *request, path ...string) string {
 
 // bracketed writes a path of names as the name of a part of a form.
 func bracketed(path []string) string {
-	name := path[0]
-	for _, further := range path[1:] {
-		name += "[" + further + "]"
+	if len(path) == 1 {
+		return path[0]
 	}
-	return name
+	return path[0] + "[" + strings.Join(path[1:], "][") + "]"
 }
 
 // uncreated is the refusal of a message over the application API, whatever there

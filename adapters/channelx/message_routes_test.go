@@ -65,7 +65,7 @@ func TestMessageKeys(t *testing.T) {
 	first := w.gets(t, adminToken, http.MethodPost, path, `{"content":"a","client_message_id":"k1"}`)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/accounts/7"+path, strings.NewReader(`{"content":"b","echo_id":"e"}`))
 	r.Header.Set("Idempotency-Key", "k1")
-	r.Header.Set("api_access_token", adminToken)
+	r.Header.Set("Api-Access-Token", adminToken)
 	r.Header.Set("Content-Type", "application/json")
 	if status, again := w.answer(t, r); status != http.StatusOK || at(t, again, "id") != at(t, first, "id") || at(t, again, "content") != "a" {
 		t.Errorf("%d %v", status, again)

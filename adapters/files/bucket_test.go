@@ -62,7 +62,7 @@ func freeAddress(t *testing.T) string {
 func startS3(t *testing.T, binary string) (string, bool) {
 	t.Helper()
 	address := freeAddress(t)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until the test has cleaned up
 	cmd := exec.CommandContext(ctx, binary, "--quiet", "--port", address, "--access", testKey, "--secret", testSecret,
 		"posix", "--sidecar", t.TempDir(), t.TempDir())
 	var said strings.Builder
