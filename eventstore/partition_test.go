@@ -1,7 +1,6 @@
 package eventstore_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -113,12 +112,15 @@ func TestHistoryOfAccount(t *testing.T) {
 	} {
 		var got []string
 		err := history.Export(t.Context(), f, func(line []byte) error {
-			var l struct{ Subject, Partitionkey string }
-			if err := json.NewDecoder(bytes.NewReader(line)).Decode(&l); err != nil {
+			var l struct {
+				Subject string `json:"subject"`
+				Key     string `json:"partitionkey"`
+			}
+			if err := json.Unmarshal(line, &l); err != nil {
 				return err
 			}
-			if l.Partitionkey != "account/acme" {
-				t.Errorf("a line has the key %q", l.Partitionkey)
+			if l.Key != "account/acme" {
+				t.Errorf("a line has the key %q", l.Key)
 			}
 			got = append(got, l.Subject)
 			return nil

@@ -168,7 +168,9 @@ func TestInboxTest(t *testing.T) {
 	if a := w.call(adminToken, "POST", path+"/test", "").want(200); a.field("delivered") != "true" {
 		t.Errorf("with one: %s", a.body)
 	}
-	w.probe = func(domain.Channel) (domain.Outcome, error) { return domain.Outcome{}, errors.New("nothing to be told") }
+	w.probe = func(domain.Channel) (domain.Outcome, error) {
+		return domain.Outcome{}, errors.New("nothing to be told")
+	}
 	w.call(adminToken, "POST", path+"/test", "").want(500)
 }
 

@@ -28,12 +28,21 @@ type tokenAdmin interface {
 // with nobody else changing the channel on this node, and an error of it is
 // passed through.
 type registry interface {
+	channels
+	inboxes
+}
+
+type channels interface {
 	Channel(id string) (domain.Channel, bool)
 	Channels(account string) []domain.Channel
 	CreateChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error)
 	ChangeChannel(ctx context.Context, id string, change func(*domain.Channel) error) (domain.Channel, error)
 	DeleteChannel(ctx context.Context, id string) error
-	// LastInbox is the highest number that any inbox has, 0 when there is none.
+}
+
+// inboxes are the channels of dialects that number them. LastInbox is the highest
+// number that any has, 0 when there is none.
+type inboxes interface {
 	LastInbox() int64
 }
 
@@ -101,6 +110,11 @@ type access interface {
 	apiTokens
 	subscriptions
 	signKeys
+	targets
+}
+
+// targets are what deliveries go to, besides channels and subscriptions.
+type targets interface {
 	endpoints
 	webhooks
 }

@@ -32,7 +32,7 @@ func (w *ticketWorld) say(conversation uuid.UUID, ch domain.Channel, content dom
 		return id, nil
 	}
 	e := ch.Send("dev-1", uuid.New(), content, "desk", w.world.time())
-	sent := e.Data.(domain.MessageSent) //nolint:forcetypeassert // what Send makes
+	sent := e.Data.(domain.MessageSent)
 	sent.ConversationID, sent.Posted = conversation, &domain.Posted{Post: domain.Post{ID: 1, Message: e.ID}}
 	e.Data = sent
 	if w.keys == nil {
