@@ -6,96 +6,15 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
-
 	"github.com/parley-im/parley/adapters/files"
+	"github.com/parley-im/parley/adapters/files/s3test"
 )
-
-const (
-	testBucket = "parley-files"
-	testKey    = "parley"
-	testSecret = "a-secret-of-the-test"
-)
-
-// s3 starts the S3 server that PARLEY_TEST_VERSITYGW names, on a folder of its
-// own, and gives its address. It is ended with the test.
-func s3(t *testing.T) string {
-	t.Helper()
-	binary := os.Getenv("PARLEY_TEST_VERSITYGW")
-	if binary == "" {
-		t.Fatal("PARLEY_TEST_VERSITYGW does not name a versitygw; make test-s3 builds one")
-	}
-	for range 3 {
-		if address, ok := startS3(t, binary); ok {
-			return address
-		}
-	}
-	t.Fatal("the S3 server does not start")
-	return ""
-}
-
-// freeAddress gives an address where nobody listens now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return free.Addr().String()
-}
-
-// startS3 tries it on a port that is free now; false when the server ended, as it
-// does when somebody else has taken the port since.
-func startS3(t *testing.T, binary string) (string, bool) {
-	t.Helper()
-	address := freeAddress(t)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until the test has cleaned up
-	cmd := exec.CommandContext(ctx, binary, "--quiet", "--port", address, "--access", testKey, "--secret", testSecret,
-		"posix", "--sidecar", t.TempDir(), t.TempDir())
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
-
-	client, err := minio.New(address, &minio.Options{Creds: credentials.NewStaticV4(testKey, testSecret, "")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(30 * time.Second)
-	for {
-		if err := client.MakeBucket(t.Context(), testBucket, minio.MakeBucketOptions{}); err == nil {
-			return address, true
-		}
-		select {
-		case <-ended:
-			return "", false
-		case <-late:
-			cancel()
-			<-ended
-			t.Fatalf("the S3 server does not answer: %s", said.String())
-		case <-tick.C:
-		}
-	}
-}
 
 // openBucket gives the bucket of a server, and what serves its files.
 func openBucket(t *testing.T, endpoint, bucket string) (*files.Bucket, *httptest.Server) {
@@ -104,7 +23,7 @@ func openBucket(t *testing.T, endpoint, bucket string) (*files.Bucket, *httptest
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	b, err := files.OpenBucket(files.BucketConfig{
-		Endpoint: endpoint, Bucket: bucket, AccessKey: testKey, SecretKey: testSecret, PublicURL: srv.URL, Plain: true,
+		Endpoint: endpoint, Bucket: bucket, AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey, PublicURL: srv.URL, Plain: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +34,8 @@ func openBucket(t *testing.T, endpoint, bucket string) (*files.Bucket, *httptest
 
 func TestBucket(t *testing.T) {
 	t.Parallel()
-	endpoint := s3(t)
-	store, srv := openBucket(t, endpoint, testBucket)
+	endpoint := s3test.Server(t)
+	store, srv := openBucket(t, endpoint, s3test.Bucket)
 
 	t.Run("is there", func(t *testing.T) {
 		t.Parallel()
@@ -206,7 +125,7 @@ func TestBucket(t *testing.T) {
 
 func TestBucketThatIsAway(t *testing.T) {
 	t.Parallel()
-	store, _ := openBucket(t, freeAddress(t), testBucket)
+	store, _ := openBucket(t, s3test.Free(t), s3test.Bucket)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, _, err := store.Keep(ctx, files.File{Name: "a", Content: strings.NewReader("x")}); err == nil {
