@@ -217,7 +217,7 @@ func (d *Door) profile(mux *http.ServeMux, pattern string, handler appHandler) {
 
 func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Request) (caller, error), n need, handler appHandler) {
 	both(mux, pattern, func(w http.ResponseWriter, r *http.Request) {
-		d.serve(w, r, atApplication, func() (any, error) {
+		d.serve(w, r, atApplication, func(ctx context.Context) (any, error) {
 			c, err := who(r)
 			if err != nil {
 				return nil, err
@@ -228,7 +228,7 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(ctx context.Context, r *request) (any, error) { return handler(ctx, c, r) })
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, c, r) })
 		})
 	})
 }
@@ -237,7 +237,7 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler) {
 	both(mux, under(clientPrefix, pattern), func(w http.ResponseWriter, r *http.Request) {
 		allowOrigins(w, r)
-		d.serve(w, r, atClient, func() (any, error) {
+		d.serve(w, r, atClient, func(ctx context.Context) (any, error) {
 			named := request{Request: r}
 			inbox, ok := d.Inboxes.ChannelByIdentifier(named.value("inbox_identifier"))
 			if !ok {
@@ -246,20 +246,20 @@ func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler)
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(ctx context.Context, r *request) (any, error) { return handler(ctx, inbox, r) })
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, inbox, r) })
 		})
 	})
 }
 
 // serve answers a request with what do gives, unless its address has had its
 // share.
-func (d *Door) serve(w http.ResponseWriter, r *http.Request, at surface, do func() (any, error)) {
+func (d *Door) serve(w http.ResponseWriter, r *http.Request, at surface, do func(context.Context) (any, error)) {
 	if err := d.requests.take(addressOf(r.RemoteAddr), d.Now()); err != nil {
 		d.refuse(w, r, at, err)
 		return
 	}
 	started := d.Now()
-	answer, err := do()
+	answer, err := do(r.Context())
 	if err != nil {
 		d.refuse(w, r, at, err)
 		return
@@ -269,13 +269,13 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, at surface, do func
 }
 
 // handle reads what a request says and hands it over.
-func (d *Door) handle(w http.ResponseWriter, r *http.Request, handler func(context.Context, *request) (any, error)) (any, error) {
+func (d *Door) handle(w http.ResponseWriter, r *http.Request, handler func(*request) (any, error)) (any, error) {
 	p, err := readParams(w, r, d.maxBody())
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	return handler(r.Context(), &request{Request: r, params: p})
+	return handler(&request{Request: r, params: p})
 }
 
 // maxFiles is how many files a message may have (channelx.md 2.7).
