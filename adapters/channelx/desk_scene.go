@@ -190,7 +190,8 @@ func sameTicket(a, b domain.Ticket) bool {
 }
 
 func samePost(a, b domain.Post) bool {
-	return a.Status == b.Status && a.Failure() == b.Failure() && a.UpdatedAt.Equal(b.UpdatedAt)
+	return a.Status == b.Status && attributeText(a.Attributes[domain.ExternalError]) == attributeText(b.Attributes[domain.ExternalError]) &&
+		a.UpdatedAt.Equal(b.UpdatedAt)
 }
 
 // scene shows the ticket as it is after the events so far.

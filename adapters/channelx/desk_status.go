@@ -62,7 +62,7 @@ func (d *desk) submit(ctx context.Context, a actor, number, post int64, values [
 // its status has changed: nothing had failed there.
 func (d *desk) retryPost(ctx context.Context, a actor, number, post int64) (domain.Post, domain.TicketSeen, error) {
 	return d.aboutPost(ctx, toRetry, a, number, post, func(t *draft, p domain.Post) {
-		if p.Type == domain.PostActivity || p.Attributes["deleted"] == true {
+		if p.Type == domain.PostActivity || p.Deleted() {
 			return // there is nothing to be sent
 		}
 		t.replace(p, p.Retry())
