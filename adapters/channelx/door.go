@@ -228,7 +228,7 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, c, r) })
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, c, r) }) //nolint:contextcheck // it is the request's
 		})
 	})
 }
@@ -246,7 +246,7 @@ func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler)
 			if err := d.abreast.wait(r.Context()); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, inbox, r) })
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, inbox, r) }) //nolint:contextcheck // it is the request's
 		})
 	})
 }
