@@ -60,8 +60,8 @@ test-kafka: postgres ## the log, its users and the whole product on a real Apach
 		echo 'test-kafka: there is no Apache Kafka to test against: install Maven (mvn), which fetches it, or set KAFKA_HOME to an installed distribution' >&2; exit 1; }
 	$(GO) run ./adapters/kafka/kafkatest/cluster -brokers $(BROKERS) -- $(GO) test -count=1 -timeout 10m -tags kafka $(KAFKA_TEST)
 
-test-s3: $(VERSITYGW)-$(VERSITYGW_V) ## files in a bucket of a real S3 server, which it builds (minutes, once)
-	PARLEY_TEST_VERSITYGW=$(VERSITYGW) $(GO) test -count=1 -timeout 5m -tags s3 ./adapters/files
+test-s3: postgres $(VERSITYGW)-$(VERSITYGW_V) ## files in a bucket of a real S3 server, which it builds (minutes, once)
+	PARLEY_TEST_VERSITYGW=$(VERSITYGW) $(GO) test -count=1 -timeout 5m -tags s3 -run 'Bucket' ./adapters/files ./cmd/parley
 
 test-faults: postgres ## the fault suite in full, ARGS='-log embedded -case kill -rounds 5'; -list tells the cases (Kafka as test-kafka)
 	$(GO) run ./cmd/faults $(ARGS)
