@@ -225,10 +225,10 @@ func (d *Door) application(mux *http.ServeMux, pattern string, who func(*http.Re
 			if !n.allows(c) {
 				return nil, errNoRight
 			}
-			if err := d.abreast.wait(r.Context()); err != nil {
+			if err := d.abreast.wait(ctx); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, c, r) }) //nolint:contextcheck // it is the request's
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, c, r) })
 		})
 	})
 }
@@ -243,10 +243,10 @@ func (d *Door) public(mux *http.ServeMux, pattern string, handler publicHandler)
 			if !ok {
 				return nil, errNotThere
 			}
-			if err := d.abreast.wait(r.Context()); err != nil {
+			if err := d.abreast.wait(ctx); err != nil {
 				return nil, err
 			}
-			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, inbox, r) }) //nolint:contextcheck // it is the request's
+			return d.handle(w, r, func(r *request) (any, error) { return handler(ctx, inbox, r) })
 		})
 	})
 }

@@ -127,16 +127,14 @@ type rawContactForm struct {
 	PubsubToken string `json:"pubsub_token,omitempty"`
 }
 
-// rawContact shows a person of an account to themselves.
-func (v *view) rawContact(account string, p domain.PersonSeen) any { return v.rawContactOf(account, p) }
-
-// rawContactAs is rawContact with the identity under which the person came.
+// rawContactAs is rawContactOf with the identity under which the person came.
 func (v *view) rawContactAs(account string, p domain.PersonSeen, as domain.Identity) any {
 	form := v.rawContactOf(account, p)
 	form.SourceID, form.PubsubToken = as.SourceID, v.minter.SocketToken(identityOwner(as.ID))
 	return form
 }
 
+// rawContactOf shows a person of an account to themselves.
 func (v *view) rawContactOf(account string, p domain.PersonSeen) rawContactForm {
 	form := rawContactForm{
 		ID: p.ID, Name: p.Name, Email: textOrNull(p.Email), Phone: textOrNull(p.Phone), AccountID: v.account(account).ID,

@@ -171,11 +171,7 @@ type pushMetaForm struct {
 	Verified     bool            `json:"hmac_verified"`
 }
 
-// pushConversation shows a scene: to a callback, or on a cable.
-func (v *view) pushConversation(s domain.Scene, callback bool) any {
-	return v.pushConversationOf(s, callback)
-}
-
+// pushConversationOf shows a scene: to a callback, or on a cable.
 func (v *view) pushConversationOf(s domain.Scene, callback bool) pushConversationForm {
 	t := s.Ticket
 	form := pushConversationForm{

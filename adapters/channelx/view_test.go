@@ -193,7 +193,7 @@ func TestView_Samples(t *testing.T) {
 	}
 	same(t, "a message", v.message(sampleChannel(), heard, samplePerson(), "tmp-9"), `{"id":501,"content":"Is my order out yet?","inbox_id":3,"echo_id":"tmp-9","conversation_id":12,"message_type":0,"content_type":"text","status":"sent","content_attributes":{},"created_at":1765000123,"private":false,"source_id":"ext-881","sender":`+samplePushContact+`}`)
 	same(t, "a message on a cable", v.pushMessage(sampleReply(), sampleScene(), ""), samplePushMessage)
-	same(t, "a conversation on a cable", v.pushConversation(sampleScene(), false), sampleConversed+`,"account_id":1}`)
+	same(t, "a conversation on a cable", v.pushConversationOf(sampleScene(), false), sampleConversed+`,"account_id":1}`)
 	same(t, "a contact on a cable", v.pushContact(samplePerson()), samplePushContact)
 	same(t, "an operator on a cable", v.pushUser(*sampleOperator(), online), samplePushUser)
 }
@@ -338,7 +338,7 @@ func TestView_Members(t *testing.T) {
 	if !reflect.DeepEqual(o["contact_inboxes"], []any{}) || o["availability_status"] != "online" {
 		t.Errorf("a contact is %v", o)
 	}
-	raw := members(t, "a raw contact", v.rawContact(domain.DefaultAccount, person), rawMembers)
+	raw := members(t, "a raw contact", v.rawContactOf(domain.DefaultAccount, person), rawMembers)
 	if raw["contact_type"] != "lead" || raw["last_activity_at"] != nil || raw["created_at"] != "2025-12-06T05:48:20.000Z" || !reflect.DeepEqual(raw["label_list"], []any{}) {
 		t.Errorf("a raw contact is %v", raw)
 	}
