@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -50,6 +51,36 @@ func TestAtOnceOnOneTicket(t *testing.T) {
 	}
 }
 
+// slow lets others go on before each append.
+func slow([]domain.Event) {
+	for range 100 {
+		runtime.Gosched()
+	}
+}
+
+// TestAtOnceOneValue lets many people take the same e-mail: one of them does.
+func TestAtOnceOneValue(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.before = slow
+	d := l.desk(t)
+	var wg sync.WaitGroup
+	changed := make(chan int64, 8)
+	for range 8 {
+		p, _ := l.register(t, d, byAdmin(), personInput{Name: "somebody"}, nil)
+		wg.Go(func() {
+			if _, err := d.changePerson(t.Context(), byAdmin(), p.ID, personChange{Email: text("one@example.com")}); err == nil {
+				changed <- p.ID
+			}
+		})
+	}
+	wg.Wait()
+	if len(changed) != 1 {
+		t.Errorf("%d have it", len(changed))
+	}
+	orderly(t, l)
+}
+
 // TestAtOnceOneContact lets many register the same contact: one of them does.
 func TestAtOnceOneContact(t *testing.T) {
 	t.Parallel()
@@ -57,6 +88,7 @@ func TestAtOnceOneContact(t *testing.T) {
 		"identifier": {Identifier: "crm-1"}, "e-mail": {Email: "Ana@Example.com "}, "phone": {Phone: "+15550100"},
 	} {
 		l := newLedger()
+		l.before = slow
 		desks := []*desk{l.desk(t), l.desk(t)}
 		var wg sync.WaitGroup
 		made, refusals := make(chan int64, 8), make(chan error, 8)
@@ -103,11 +135,15 @@ func TestAtOnceOneConversation(t *testing.T) {
 	l := newLedger()
 	l.change("bridge", func(ch *domain.Channel) { ch.Inbox.LockToSingle = true })
 	desks := []*desk{l.desk(t), l.desk(t)}
-	p, _ := l.ana(t, desks[0])
+	l.before = slow
+	p, known := l.ana(t, desks[0])
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			in := ticketInput{Channel: l.bridge(), Person: p.ID, SourceID: "ext-ana", Message: &postInput{Content: text("x")}}
+			in := []ticketInput{
+				{Channel: l.bridge(), Person: p.ID, SourceID: known.SourceID}, {SourceID: known.SourceID}, {Identity: known.ID},
+			}[i%3]
+			in.Message = &postInput{Content: text("x")}
 			if seen, err := desks[i%2].open(t.Context(), byAdmin(), in); err != nil || seen.Number != 1 {
 				t.Errorf("got %d, %v", seen.Number, err)
 			}
@@ -258,6 +294,35 @@ func TestFailureAfterPost(t *testing.T) {
 	l.waiting = nil
 	got, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "delivered", nil)
 	if err != nil || got.Status != domain.StatusDelivered {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	orderlyTaken(t, l)
+}
+
+// TestFailureDuringStatus lets the callback of a post fail while its status changes:
+// the failure was first, so the status is decided again.
+func TestFailureDuringStatus(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	d := l.desk(t)
+	number := l.conversation(t, d).Number
+	p, _ := says(t, d, byAdmin(), number, outgoing("hello"))
+	was := false
+	l.before = func(events []domain.Event) {
+		if was {
+			return
+		}
+		was = true
+		failed := events[0]
+		changed := failed.Data.(domain.MessageChanged) //nolint:errcheck,forcetypeassert // a test
+		failed.ID = domain.DeriveID("failure", failed.ID.String())
+		failed.Data = domain.MessageFailed{MessageID: changed.MessageID, ConversationID: changed.ConversationID, Error: "500", Posted: changed.Posted}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.log = append(l.log, domain.Recorded{Event: failed, Position: domain.Position{Offset: int64(len(l.log))}})
+	}
+	got, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "delivered", nil)
+	if err != nil || got.Status != domain.StatusDelivered || got.Revision != 3 || got.Attributes[domain.ExternalError] != nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	orderlyTaken(t, l)
