@@ -85,6 +85,10 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"--partitions", "-1", "PARLEY_PARTITIONS"},
 		{"--max-waiting", "0", "PARLEY_MAX_WAITING"},
 		{"--redrive-rate", "0", "PARLEY_REDRIVE_RATE"},
+		{"--files-s3-endpoint", "http://s3.example.com", "PARLEY_FILES_S3_ENDPOINT"},
+		{"--files-s3-endpoint", "s3.example.com", "PARLEY_FILES_S3_BUCKET"},
+		{"--max-attachment-mb", "-1", "PARLEY_MAX_ATTACHMENT_MB"},
+		{"--max-attachment-mb", "4096", "PARLEY_MAX_ATTACHMENT_MB"},
 		{"--addr", "127.0.0.1:99999", "PARLEY_ADDR"},
 	} {
 		args := []string{"dev", "--data", t.TempDir(), c.flag + "=" + c.value}
@@ -94,6 +98,18 @@ func TestSettingsAreChecked(t *testing.T) {
 		code, _, errOut := cli(t, args...)
 		if code != 1 || !strings.Contains(errOut, c.says) {
 			t.Errorf("%s %s: exit code %d, %s", c.flag, c.value, code, errOut)
+		}
+	}
+}
+
+// TestBucketVariables: the variables of a bucket have the names that the
+// documentation gives them, which a digit in them would spoil.
+func TestBucketVariables(t *testing.T) {
+	t.Parallel()
+	_, out, errOut := cli(t, "serve", "--help")
+	for _, name := range []string{"ENDPOINT", "BUCKET", "REGION", "ACCESS_KEY", "SECRET_KEY", "USE_TLS"} {
+		if !strings.Contains(out+errOut, "$PARLEY_FILES_S3_"+name) {
+			t.Errorf("help does not name PARLEY_FILES_S3_%s", name)
 		}
 	}
 }

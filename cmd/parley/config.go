@@ -66,12 +66,12 @@ const (
 
 // filesS3 is a bucket for files, instead of a folder.
 type filesS3 struct {
-	Endpoint  string `help:"S3-compatible server that keeps files instead of a folder." placeholder:"HOST[:PORT]"`
-	Bucket    string `help:"Its bucket for files, which must be there." placeholder:"NAME"`
-	Region    string `help:"Its region, where the server does not tell." placeholder:"NAME"`
-	AccessKey string `help:"Access key of the bucket." placeholder:"KEY"`
-	SecretKey string `help:"Secret key of the bucket." placeholder:"KEY"`
-	UseTLS    bool   `help:"Speak HTTPS with the server." default:"true" negatable:""`
+	Endpoint  string `env:"PARLEY_FILES_S3_ENDPOINT" help:"S3-compatible server that keeps files instead of a folder." placeholder:"HOST[:PORT]"`
+	Bucket    string `env:"PARLEY_FILES_S3_BUCKET" help:"Its bucket for files, which must be there." placeholder:"NAME"`
+	Region    string `env:"PARLEY_FILES_S3_REGION" help:"Its region, where the server does not tell." placeholder:"NAME"`
+	AccessKey string `env:"PARLEY_FILES_S3_ACCESS_KEY" help:"Access key of the bucket." placeholder:"KEY"`
+	SecretKey string `env:"PARLEY_FILES_S3_SECRET_KEY" help:"Secret key of the bucket." placeholder:"KEY"`
+	UseTLS    bool   `env:"PARLEY_FILES_S3_USE_TLS" help:"Speak HTTPS with the server." default:"true" negatable:""`
 }
 
 // check tells what is missing.
