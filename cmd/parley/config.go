@@ -46,8 +46,8 @@ type settings struct {
 	FilesDir           string          `help:"Folder of files that contacts and the business send each other; nodes share one. Empty, and no S3 either: no uploads (dev keeps them in --data)." placeholder:"DIR"`
 	FilesS3            filesS3         `embed:"" prefix:"files-s3-"`
 	MaxAttachmentMB    int64           `help:"Size of one file that ChannelX takes, in MB of 1024 KB." name:"max-attachment-mb" default:"40"`
-	ChannelXRate       int             `help:"Requests a minute that one address may make of ChannelX; above it the answer is 429. 0 is no limit." name:"channelx-rate" default:"3000"`
-	ChannelXSearches   int             `help:"Searches for contacts a minute in one account of ChannelX, and counts of conversations by one caller; above it the answer is 429. 0 is no limit." name:"channelx-searches" default:"3000"`
+	ChannelXRate       int             `help:"Requests a minute that one address may make of ChannelX; above it the answer is 429. 0 is no limit." name:"channelx-rate" default:"0"`
+	ChannelXSearches   int             `help:"Searches for contacts a minute in one account of ChannelX, and counts of conversations by one caller; above it the answer is 429. 0 is no limit." name:"channelx-searches" default:"0"`
 	ChannelXMessages   int             `help:"Messages a minute that one conversation of ChannelX takes; 0 is no limit." name:"channelx-messages" default:"200"`
 	ChannelXSockets    int             `help:"Sockets of ChannelX that this node takes; above it the answer is 503. Each needs a file descriptor." name:"channelx-sockets" default:"20000"`
 	ChannelXPerAddress int             `help:"Sockets of ChannelX that one address may have on this node; above it the answer is 429. A proxy in front is one address." name:"channelx-sockets-per-address" default:"10000"`
