@@ -168,7 +168,7 @@ func TestDecisionsAreVoidAsAWhole(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		base := decisionSpan * rapid.IntRange(0, 1000).Draw(r, "base")
-		make := func(known, events int) []int {
+		revisions := func(known, events int) []int {
 			list := []int{}
 			for i := range events {
 				list = append(list, known+i+1)
@@ -176,12 +176,12 @@ func TestDecisionsAreVoidAsAWhole(t *testing.T) {
 			list[events-1] = Settled(known)
 			return list
 		}
-		first := make(base, rapid.IntRange(1, 8).Draw(r, "first"))
+		first := revisions(base, rapid.IntRange(1, 8).Draw(r, "first"))
 		knew := base
 		if n := rapid.IntRange(0, len(first)-1).Draw(r, "part"); n > 0 {
 			knew = first[n-1]
 		}
-		second := make(knew, rapid.IntRange(1, 8).Draw(r, "second"))
+		second := revisions(knew, rapid.IntRange(1, 8).Draw(r, "second"))
 		people := map[int64]*Revised{1: {Revision: base}}
 		for _, revision := range first {
 			if !advance(people, 1, revision) {

@@ -243,14 +243,14 @@ func (c commander) any(r *rapid.T) {
 	var err error
 	switch kind := rapid.SampledFrom([]task{
 		toRegister, toOpen, toOpen, toTurn, toAssign, toLabel, toPrioritise, toCustomise, toSee, toUnsee, toRead,
-		toPost, toPost, toPost, toPost, toSetStatus, toDelete, toRetry, toSubmit, toChange, toMerge, toLabelPerson, toRemove, toType,
+		toPost, toPost, toPost, toPost, toSetStatus, toDelete, toRetry, toSubmit, toChange, toMerge, toLabelPerson, toRemove, toType, toLink, toVerify,
 	}).Draw(r, "command"); kind {
 	case toRegister:
 		c.person(r)
 	case toOpen:
 		in := ticketInput{Channel: c.l.bridge(), Person: person, Status: status, SourceID: rapid.SampledFrom([]string{"", "one", "two"}).Draw(r, "source id")}
 		if rapid.Bool().Draw(r, "with a message") {
-			in.Message = &postInput{Type: domain.PostType(rapid.IntRange(0, 1).Draw(r, "type")), Content: text("hi")}
+			in.Message = &postInput{Type: domain.PostType(rapid.IntRange(0, 1).Draw(r, "type")), Content: new("hi")}
 		}
 		_, err = d.open(ctx, who, in)
 	case toTurn:
@@ -274,12 +274,12 @@ func (c commander) any(r *rapid.T) {
 	case toPost:
 		in := postInput{
 			Type: domain.PostType(rapid.IntRange(0, 3).Draw(r, "message type")), Private: rapid.IntRange(0, 3).Draw(r, "private") == 0,
-			Key: rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(r, "key"), Content: text("x"),
+			Key: rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(r, "key"), Content: new("x"),
 		}
 		_, _, err = d.post(ctx, who, ticket, in)
 	case toSetStatus:
 		word := rapid.SampledFrom([]string{"sent", "delivered", "read", "failed", "odd"}).Draw(r, "word")
-		_, _, err = d.setStatus(ctx, who, ticket, post, word, text("why"))
+		_, _, err = d.setStatus(ctx, who, ticket, post, word, new("why"))
 	case toDelete:
 		_, _, err = d.deletePost(ctx, who, ticket, post)
 	case toRetry:
@@ -287,7 +287,7 @@ func (c commander) any(r *rapid.T) {
 	case toSubmit:
 		_, _, err = d.submit(ctx, who, ticket, post, []domain.Object{{"value": "y"}})
 	case toChange:
-		_, err = d.changePerson(ctx, who, person, personChange{Email: text(rapid.SampledFrom([]string{"", "a@example.com", "b@example.com"}).Draw(r, "email"))})
+		_, err = d.changePerson(ctx, who, person, personChange{Email: new(rapid.SampledFrom([]string{"", "a@example.com", "b@example.com"}).Draw(r, "email"))})
 	case toMerge:
 		_, err = d.mergePersons(ctx, who, person, rapid.Int64Range(1, 4).Draw(r, "other"))
 	case toLabelPerson:
@@ -298,6 +298,10 @@ func (c commander) any(r *rapid.T) {
 		}
 	case toType:
 		err = d.typing(ctx, who, ticket, true, false)
+	case toLink:
+		_, err = d.link(ctx, who, person, *c.l.bridge(), rapid.SampledFrom([]string{"", "one", "two"}).Draw(r, "linked source"))
+	case toVerify:
+		_, err = d.verify(ctx, who, rapid.Int64Range(1, 6).Draw(r, "identity"), proof{"crm-1"})
 	}
 	c.check(r, err)
 }

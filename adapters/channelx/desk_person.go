@@ -54,16 +54,13 @@ func lockValues(account string, p domain.Person) []string {
 	return names
 }
 
-// owner finds who has a value; nil when nobody has.
-func (d *desk) owner(ctx context.Context, account string, key domain.PersonKey) (*domain.PersonSeen, error) {
+// owner finds who has a value; without an id, nobody has.
+func (d *desk) owner(ctx context.Context, account string, key domain.PersonKey) (domain.PersonSeen, error) {
 	if key == (domain.PersonKey{}) {
-		return nil, nil
+		return domain.PersonSeen{}, nil
 	}
 	p, err := d.People.PersonBy(ctx, account, key)
-	if notFound(err) {
-		return nil, nil
-	}
-	return &p, err
+	return p, ignore(err)
 }
 
 // taken lists what of a person somebody else has. Those whom events merge away have
@@ -74,7 +71,7 @@ func (d *desk) taken(ctx context.Context, account string, p domain.Person, event
 		if err != nil {
 			return f, err
 		}
-		if other != nil && other.ID != p.ID && !mergedAway(events, other.ID) {
+		if other.ID != 0 && other.ID != p.ID && !mergedAway(events, other.ID) {
 			f.add(u.attribute, u.human+" has already been taken")
 		}
 	}
@@ -179,10 +176,10 @@ func (r *registration) recognise(ctx context.Context, p domain.Person) (decision
 		if err != nil {
 			return decision{}, err
 		}
-		if found != nil && r.proven.fits(found.Person) {
-			return r.join(ctx, *found)
+		if found.ID != 0 && r.proven.fits(found.Person) {
+			return r.join(ctx, found)
 		}
-		if found != nil {
+		if found.ID != 0 {
 			*u.of(&p) = ""
 		}
 	}
@@ -338,7 +335,7 @@ func (d *desk) unite(
 		if err != nil {
 			return p, nil, err
 		}
-		if other == nil || other.ID == p.ID || mergedAway(events, other.ID) || !mayUnite(p) {
+		if other.ID == 0 || other.ID == p.ID || mergedAway(events, other.ID) || !mayUnite(p) {
 			continue
 		}
 		if key.Phone != "" && wanted.Email != "" && other.Email != "" && other.Email != wanted.Email {
@@ -347,7 +344,7 @@ func (d *desk) unite(
 		if err := holding(ctx, lockPerson(a.account.Name, other.ID)); err != nil {
 			return p, nil, err
 		}
-		told, after := d.absorb(a, *other, p, now, true)
+		told, after := d.absorb(a, other, p, now, true)
 		events = append(events, told)
 		after.Identities = append(after.Identities, p.Identities...)
 		p = after

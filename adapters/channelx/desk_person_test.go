@@ -32,7 +32,7 @@ func TestPersonIsRegistered(t *testing.T) {
 		t.Errorf("got %+v with %+v", p, i)
 	}
 	equal(t, "events", l.since(0), []string{"registered w:contact_created"})
-	if told := l.log[0].Data.(domain.ContactRegistered).Targets; !slices.Equal(told, []string{"hook~acme~1"}) { //nolint:errcheck,forcetypeassert // a test
+	if told := l.log[0].Data.(domain.ContactRegistered).Targets; !slices.Equal(told, []string{"hook~acme~1"}) { //nolint:forcetypeassert // a test
 		t.Errorf("told to %v", told)
 	}
 	if l.log[0].Stream() != "people~acme/1" {
@@ -127,7 +127,7 @@ func TestPersonIsChanged(t *testing.T) {
 	l.register(t, d, byAdmin(), personInput{Email: "bo@example.com"}, nil)
 	n := l.length()
 	p, err := d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{
-		Name: text("Ana Prado"), Email: text(""), Phone: text("+15550101"), Custom: domain.Object{"tier": 2}, Additional: domain.Object{"city": "Porto"},
+		Name: new("Ana Prado"), Email: new(""), Phone: new("+15550101"), Custom: domain.Object{"tier": 2}, Additional: domain.Object{"city": "Porto"},
 	})
 	if err != nil || p.Name != "Ana Prado" || p.Email != "" || p.Custom["plan"] != "gold" || p.Custom["tier"] != float64(2) || p.Additional["city"] != "Porto" {
 		t.Errorf("got %+v, %v", p, err)
@@ -136,14 +136,14 @@ func TestPersonIsChanged(t *testing.T) {
 		"person w:contact_updated name email phone_number additional_attributes custom_attributes updated_at",
 	})
 	n = l.length()
-	if _, err := d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Name: text("Ana Prado"), Custom: domain.Object{"tier": 2}}); err != nil || l.length() != n {
+	if _, err := d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Name: new("Ana Prado"), Custom: domain.Object{"tier": 2}}); err != nil || l.length() != n {
 		t.Errorf("the same: %v, %v", l.since(n), err)
 	}
-	_, err = d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Email: text("Bo@Example.com")})
+	_, err = d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Email: new("Bo@Example.com")})
 	if got := deskRefusal(t, err); got != "Email has already been taken" {
 		t.Errorf("got %q", got)
 	}
-	_, err = d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Phone: text("1")})
+	_, err = d.changePerson(t.Context(), byAdmin(), ana.ID, personChange{Phone: new("1")})
 	deskRefusal(t, err)
 	if _, err := d.changePerson(t.Context(), byAdmin(), 99, personChange{}); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("nobody: %v", err)
@@ -153,7 +153,7 @@ func TestPersonIsChanged(t *testing.T) {
 	}
 	equal(t, "labels", l.since(n), []string{"person w:contact_updated label_list updated_at"})
 	// What contacts leave blank stays, and they keep their identifier.
-	if p, err = d.changePerson(t.Context(), byContact(), ana.ID, personChange{Name: text(""), Identifier: text("mine"), Phone: text(" ")}); err != nil || p.Name != "Ana Prado" ||
+	if p, err = d.changePerson(t.Context(), byContact(), ana.ID, personChange{Name: new(""), Identifier: new("mine"), Phone: new(" ")}); err != nil || p.Name != "Ana Prado" ||
 		p.Identifier != "" || p.Phone != "+15550101" {
 		t.Errorf("got %+v, %v", p, err)
 	}
@@ -204,6 +204,7 @@ func TestPeopleAreMerged(t *testing.T) {
 func TestContactIsUnited(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) (*ledger, *desk, domain.PersonSeen, *domain.Identity, domain.PersonSeen) {
+		t.Helper()
 		l := newLedger()
 		d := l.desk(t)
 		me, i := l.register(t, d, byContact(), personInput{Name: "Bo"}, &linkInput{Channel: *l.bridge()})
@@ -214,7 +215,7 @@ func TestContactIsUnited(t *testing.T) {
 		t.Parallel()
 		l, d, me, i, known := setup(t)
 		n := l.length()
-		p, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: text("Ana@example.com"), Name: text("Ana P.")})
+		p, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: new("Ana@example.com"), Name: new("Ana P.")})
 		if err != nil || p.ID != known.ID || p.Name != "Ana P." || p.Identifier != "crm-1" || len(p.Identities) != 1 || p.Identities[0].ID != i.ID || !p.Identities[0].Claimed {
 			t.Errorf("got %+v, %v", p, err)
 		}
@@ -227,7 +228,7 @@ func TestContactIsUnited(t *testing.T) {
 		if v, err := d.verify(t.Context(), byContact(), i.ID, proof{"crm-9"}); err != nil || !v.Verified {
 			t.Fatalf("got %+v, %v", v, err)
 		}
-		_, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: text("ana@example.com")})
+		_, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: new("ana@example.com")})
 		if got := deskRefusal(t, err); got != "Email has already been taken" || len(l.persons) != 2 {
 			t.Errorf("got %q", got)
 		}
@@ -237,14 +238,14 @@ func TestContactIsUnited(t *testing.T) {
 		t.Parallel()
 		l, d, me, _, known := setup(t)
 		mail, _ := l.register(t, d, byAdmin(), personInput{Email: "other@example.com"}, nil)
-		_, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: text("other@example.com"), Phone: text("+15550100")})
+		_, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: new("other@example.com"), Phone: new("+15550100")})
 		if got := deskRefusal(t, err); got != "Phone number has already been taken" || len(l.persons) != 3 {
 			t.Errorf("a phone of somebody with another e-mail: %q", got)
 		}
-		if _, err := d.changePerson(t.Context(), byAdmin(), known.ID, personChange{Email: text("")}); err != nil {
+		if _, err := d.changePerson(t.Context(), byAdmin(), known.ID, personChange{Email: new("")}); err != nil {
 			t.Fatal(err)
 		}
-		p, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: text("other@example.com"), Phone: text("+15550100")})
+		p, err := d.changePerson(t.Context(), byContact(), me.ID, personChange{Email: new("other@example.com"), Phone: new("+15550100")})
 		if err != nil || p.ID != known.ID || p.Email != "other@example.com" || len(l.persons) != 1 || mail.ID == p.ID || len(p.Identities) != 1 {
 			t.Errorf("got %+v, %v", p, err)
 		}
@@ -265,7 +266,7 @@ func TestLostLockOfAPerson(t *testing.T) {
 			return
 		}
 		was = true
-		if _, err := second.changePerson(t.Context(), byAdmin(), base.ID, personChange{Name: text("Ana P.")}); err != nil {
+		if _, err := second.changePerson(t.Context(), byAdmin(), base.ID, personChange{Name: new("Ana P.")}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -12,9 +12,14 @@ import (
 func TestPostTellsWhatChanged(t *testing.T) {
 	t.Parallel()
 	resolved := func(t *testing.T, d *desk, number int64) {
+		t.Helper()
 		if _, err := d.turn(t.Context(), byAdmin(), number, domain.TicketResolved, nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	answered := func(t *testing.T, d *desk, number int64) {
+		t.Helper()
+		says(t, d, byAdmin(), number, outgoing("hello"))
 	}
 	for name, c := range map[string]struct {
 		before func(*testing.T, *desk, int64)
@@ -27,11 +32,11 @@ func TestPostTellsWhatChanged(t *testing.T) {
 			"sent c:message_created", "changed c:conversation_updated waiting_since first_reply_created_at updated_at",
 		}},
 		"an operator answers again": {
-			before: func(t *testing.T, d *desk, n int64) { says(t, d, byAdmin(), n, outgoing("hello")) },
+			before: answered,
 			by:     byAdmin(), in: outgoing("still there?"), want: []string{"sent c:message_created"},
 		},
 		"a contact writes after an answer": {
-			before: func(t *testing.T, d *desk, n int64) { says(t, d, byAdmin(), n, outgoing("hello")) },
+			before: answered,
 			by:     byAdmin(), in: incoming("yes"), want: []string{
 				"received c:message_created", "changed c:conversation_updated waiting_since updated_at",
 			},
@@ -44,7 +49,7 @@ func TestPostTellsWhatChanged(t *testing.T) {
 		"an operator writes to what is resolved": {before: resolved, by: byAdmin(), in: outgoing("bye"), want: []string{
 			"sent c:message_created", "changed c:conversation_updated first_reply_created_at updated_at",
 		}},
-		"a note": {by: byAgent(), in: postInput{Type: domain.PostOutgoing, Private: true, Content: text("a difficult one")}, want: []string{
+		"a note": {by: byAgent(), in: postInput{Type: domain.PostOutgoing, Private: true, Content: new("a difficult one")}, want: []string{
 			"noted c:message_created",
 		}},
 		"a note to what is resolved": {
@@ -131,7 +136,7 @@ func TestPostIsKeptOnceUnderItsKey(t *testing.T) {
 	in.Key = "tmp-1"
 	first, _ := says(t, d, byContact(), number, in)
 	n := l.length()
-	in.Content = text("twice")
+	in.Content = new("twice")
 	again, seen := says(t, d, byContact(), number, in)
 	if again.ID != first.ID || *again.Content != "once" || l.length() != n || seen.Number != number {
 		t.Errorf("got %+v after %+v", again, first)
@@ -220,7 +225,7 @@ func TestPostIsRefused(t *testing.T) {
 			postInput{ContentType: "cards", Attributes: items(map[string]any{"title": "Yes"})}, "Content attributes contains items missing actions",
 		},
 		"both": {
-			postInput{Content: text(strings.Repeat("x", 150_001)), SourceID: strings.Repeat("x", 20_001)},
+			postInput{Content: new(strings.Repeat("x", 150_001)), SourceID: strings.Repeat("x", 20_001)},
 			"Content is too long (maximum is 150000 characters), Source is too long (maximum is 20000 characters)",
 		},
 	} {
@@ -308,7 +313,7 @@ func TestPostIsOfThePlatformToo(t *testing.T) {
 		t.Errorf("it is on %s in %s", e.Stream(), e.PartitionKey())
 	}
 	p, _ = says(t, d, byContact(), ticket.Number, incoming("no source"))
-	if got := l.log[l.length()-1].Data.(domain.MessageReceived); got.ExternalID != fmt.Sprint(p.ID) { //nolint:errcheck,forcetypeassert // a test
+	if got := l.log[l.length()-1].Data.(domain.MessageReceived); got.ExternalID != fmt.Sprint(p.ID) { //nolint:forcetypeassert // a test
 		t.Errorf("its external id is %s", got.ExternalID)
 	}
 	says(t, d, byAgent(), ticket.Number, outgoing("thanks"))
@@ -337,7 +342,7 @@ func TestSceneShowsTheNewestPublicPost(t *testing.T) {
 	d := l.desk(t)
 	number := l.conversation(t, d).Number
 	public, _ := says(t, d, byContact(), number, incoming("hi"))
-	says(t, d, byAdmin(), number, postInput{Type: domain.PostOutgoing, Private: true, Content: text("secret")})
+	says(t, d, byAdmin(), number, postInput{Type: domain.PostOutgoing, Private: true, Content: new("secret")})
 	if _, err := d.turn(t.Context(), byAdmin(), number, domain.TicketResolved, nil); err != nil {
 		t.Fatal(err)
 	}

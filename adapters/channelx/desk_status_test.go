@@ -20,9 +20,9 @@ func TestStatusOfAPost(t *testing.T) {
 		"on its way":              {{"delivered", nil, "delivered", nil, true}, {"read", nil, "read", nil, true}, {"delivered", nil, "read", nil, false}},
 		"unknown":                 {{"bogus", nil, "sent", nil, false}, {"", nil, "sent", nil, false}, {"queued", nil, "sent", nil, false}},
 		"nothing new":             {{"sent", nil, "sent", nil, false}},
-		"failed, then not":        {{"failed", text("no route"), "failed", "no route", true}, {"sent", nil, "sent", nil, true}},
-		"failed for two reasons":  {{"failed", text("a"), "failed", "a", true}, {"failed", text("a"), "failed", "a", false}, {"failed", text("b"), "failed", "b", true}, {"failed", nil, "failed", nil, true}},
-		"a reason for no failure": {{"delivered", text("odd"), "delivered", nil, true}},
+		"failed, then not":        {{"failed", new("no route"), "failed", "no route", true}, {"sent", nil, "sent", nil, true}},
+		"failed for two reasons":  {{"failed", new("a"), "failed", "a", true}, {"failed", new("a"), "failed", "a", false}, {"failed", new("b"), "failed", "b", true}, {"failed", nil, "failed", nil, true}},
+		"a reason for no failure": {{"delivered", new("odd"), "delivered", nil, true}},
 		"read, then sent":         {{"read", nil, "read", nil, true}, {"sent", nil, "sent", nil, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,11 +59,11 @@ func TestStatusIsTold(t *testing.T) {
 	number := l.conversation(t, d).Number
 	p, _ := says(t, d, byAdmin(), number, outgoing("hello"))
 	n := l.length()
-	if _, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "failed", text("no route")); err != nil {
+	if _, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "failed", new("no route")); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "a failure", l.since(n), []string{"altered c:message_updated w:message_updated status content_attributes updated_at"})
-	changed := l.log[n].Data.(domain.MessageChanged) //nolint:errcheck,forcetypeassert // a test
+	changed := l.log[n].Data.(domain.MessageChanged) //nolint:forcetypeassert // a test
 	equal(t, "its targets", changed.Posted.Targets, []string{"", "hook~acme~1"})
 	if c := changed.Posted.Changes[0]; c.Previous != "sent" || c.Current != "failed" {
 		t.Errorf("the change is %+v", c)
@@ -75,7 +75,7 @@ func TestDeleteLeavesThePlace(t *testing.T) {
 	l := newLedger()
 	d := l.desk(t)
 	number := l.conversation(t, d).Number
-	in := postInput{Type: domain.PostOutgoing, Content: text("oops"), ContentType: "article", Attributes: domain.Object{
+	in := postInput{Type: domain.PostOutgoing, Content: new("oops"), ContentType: "article", Attributes: domain.Object{
 		"items": []any{map[string]any{"title": "Terms"}}, "in_reply_to": 1,
 	}, Files: []domain.PostFile{{Kind: "file", Name: "a.pdf"}}}
 	p, _ := says(t, d, byAdmin(), number, in)
@@ -109,7 +109,7 @@ func TestRetryGoesToTheCallbackAgain(t *testing.T) {
 	number := l.conversation(t, d).Number
 	p, _ := says(t, d, byAdmin(), number, outgoing("hello"))
 	first := domain.NoticesOf(l.log[l.length()-2])
-	if _, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "failed", text("500 Internal Server Error")); err != nil {
+	if _, _, err := d.setStatus(t.Context(), byAdmin(), number, p.ID, "failed", new("500 Internal Server Error")); err != nil {
 		t.Fatal(err)
 	}
 	n := l.length()
@@ -153,7 +153,7 @@ func TestSubmittedValuesAreKept(t *testing.T) {
 	values := []domain.Object{{"title": "Yes", "value": "y"}}
 	got, _, err := d.submit(t.Context(), byContact(), number, p.ID, values)
 	list, _ := got.Attributes["submitted_values"].([]any)
-	if err != nil || len(list) != 1 || list[0].(map[string]any)["title"] != "Yes" || got.Attributes["items"] == nil { //nolint:errcheck,forcetypeassert // a test
+	if err != nil || len(list) != 1 || list[0].(map[string]any)["title"] != "Yes" || got.Attributes["items"] == nil { //nolint:forcetypeassert // a test
 		t.Fatalf("got %+v, %v", got.Attributes, err)
 	}
 	n := l.length()
@@ -223,7 +223,7 @@ func TestTypingWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "typing", l.since(n), []string{"typing c:conversation_typing_on w:conversation_typing_on", "typing c:conversation_typing_off"})
-	if e := l.log[n].Data.(domain.TypingNoticed); !e.By.Contact || e.Private { //nolint:errcheck,forcetypeassert // a test
+	if e := l.log[n].Data.(domain.TypingNoticed); !e.By.Contact || e.Private { //nolint:forcetypeassert // a test
 		t.Errorf("got %+v", e.By)
 	}
 	if err := d.typing(t.Context(), byAgent(), 99, true, false); domain.CodeOf(err) != domain.CodeNotFound {

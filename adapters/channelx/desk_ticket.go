@@ -22,8 +22,8 @@ func (d *desk) turn(ctx context.Context, a actor, number int64, status domain.Ti
 			status = t.ticket.Status.Toggled()
 		}
 		after := t.ticket.Turn(status, snoozedUntil)
-		if status == t.ticket.Status && status == domain.TicketSnoozed && snoozedUntil == nil {
-			after = t.ticket
+		if after.Status == t.ticket.Status && snoozedUntil == nil {
+			after = t.ticket // it stays snoozed until whatever was said
 		}
 		if a.role == roleAgent && status == domain.TicketOpen {
 			after.Assignee = a.id()

@@ -68,7 +68,7 @@ func TestTurn(t *testing.T) {
 					t.Errorf("step %d says %q", i, *seen.Post.Content)
 				}
 				if by := l.log[l.length()-1].Data; s.by.role == roleContact && s.told != nil {
-					if !by.(domain.MessageNoted).Posted.By.Contact { //nolint:errcheck,forcetypeassert // a test
+					if !by.(domain.MessageNoted).Posted.By.Contact { //nolint:forcetypeassert // a test
 						t.Errorf("step %d is by %+v", i, by)
 					}
 				}
@@ -119,15 +119,14 @@ func TestAssign(t *testing.T) {
 	if _, err := d.assign(t.Context(), byAdmin(), number, nil, num(77)); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("to no team: %v", err)
 	}
-	seen, err := d.assign(t.Context(), byAdmin(), number, num(5), nil)
-	if err != nil {
+	if _, err := d.assign(t.Context(), byAdmin(), number, num(5), nil); err != nil {
 		t.Fatal(err)
 	}
 	n, _ := domain.NoticeOf(l.log[l.length()-2])
 	if n.Scene.Assignee == nil || n.Scene.Assignee.Name != "Mia Sole" || n.Changes[0].Previous != nil || n.Changes[0].Current != int64(5) {
 		t.Errorf("told %+v of %+v", n.Changes, n.Scene.Assignee)
 	}
-	if seen, err = d.seen(t.Context(), byAgent(), number); err != nil || seen.AssigneeSeenAt == nil {
+	if seen, err := d.seen(t.Context(), byAgent(), number); err != nil || seen.AssigneeSeenAt == nil {
 		t.Errorf("seen by the assignee: %+v, %v", seen.Ticket, err)
 	}
 	orderly(t, l)

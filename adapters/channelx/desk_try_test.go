@@ -69,7 +69,7 @@ func TestAtOnceOneValue(t *testing.T) {
 	for range 8 {
 		p, _ := l.register(t, d, byAdmin(), personInput{Name: "somebody"}, nil)
 		wg.Go(func() {
-			if _, err := d.changePerson(t.Context(), byAdmin(), p.ID, personChange{Email: text("one@example.com")}); err == nil {
+			if _, err := d.changePerson(t.Context(), byAdmin(), p.ID, personChange{Email: new("one@example.com")}); err == nil {
 				changed <- p.ID
 			}
 		})
@@ -143,7 +143,7 @@ func TestAtOnceOneConversation(t *testing.T) {
 			in := []ticketInput{
 				{Channel: l.bridge(), Person: p.ID, SourceID: known.SourceID}, {SourceID: known.SourceID}, {Identity: known.ID},
 			}[i%3]
-			in.Message = &postInput{Content: text("x")}
+			in.Message = &postInput{Content: new("x")}
 			if seen, err := desks[i%2].open(t.Context(), byAdmin(), in); err != nil || seen.Number != 1 {
 				t.Errorf("got %d, %v", seen.Number, err)
 			}
@@ -314,7 +314,7 @@ func TestFailureDuringStatus(t *testing.T) {
 		}
 		was = true
 		failed := events[0]
-		changed := failed.Data.(domain.MessageChanged) //nolint:errcheck,forcetypeassert // a test
+		changed := failed.Data.(domain.MessageChanged) //nolint:forcetypeassert // a test
 		failed.ID = domain.DeriveID("failure", failed.ID.String())
 		failed.Data = domain.MessageFailed{MessageID: changed.MessageID, ConversationID: changed.ConversationID, Error: "500", Posted: changed.Posted}
 		l.mu.Lock()
@@ -364,7 +364,7 @@ func TestCommandsAreCounted(t *testing.T) {
 		nil: outcomeDone, errNoRight: outcomeForbidden, errNone: outcomeMissing, errors.New("?"): outcomeFailed,
 		domain.Errorf(domain.CodeUnavailable, "later"): outcomeUnavailable, unfit("no"): outcomeRefused,
 		domain.Errorf(domain.CodeForbidden, "no"): outcomeForbidden, fmt.Errorf("decide: %w", errNone): outcomeMissing,
-		fmt.Errorf("decide: %w", error(unfit("no"))): outcomeRefused,
+		fmt.Errorf("decide: %w", unfit("no")): outcomeRefused,
 	} {
 		if got := outcomeOf(err); got != want {
 			t.Errorf("%v is %s, want %s", err, got, want)

@@ -607,11 +607,9 @@ func says(t testing.TB, d *desk, a actor, number int64, in postInput) (domain.Po
 	return p, seen
 }
 
-func text(s string) *string { return &s }
+func incoming(s string) postInput { return postInput{Type: domain.PostIncoming, Content: new(s)} }
 
-func incoming(s string) postInput { return postInput{Type: domain.PostIncoming, Content: text(s)} }
-
-func outgoing(s string) postInput { return postInput{Type: domain.PostOutgoing, Content: text(s)} }
+func outgoing(s string) postInput { return postInput{Type: domain.PostOutgoing, Content: new(s)} }
 
 // equal compares lines.
 func equal(t testing.TB, what string, got, want []string) {
