@@ -246,8 +246,15 @@ func TestCableCutsBadFrames(t *testing.T) {
 			t.Errorf("the socket ended with %v, want %v", code, c.code)
 		}
 	}
-	if n := s.counted(t, "parley_channelx_cut_total", "frame"); n != 3 {
-		t.Errorf("%v sockets were cut", n)
+	// The client hears of it before it is counted.
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(cablePatience); s.counted(t, "parley_channelx_cut_total", "frame") != 3; {
+		select {
+		case <-timeout:
+			t.Fatalf("%v sockets were cut", s.counted(t, "parley_channelx_cut_total", "frame"))
+		case <-tick.C:
+		}
 	}
 }
 
