@@ -23,7 +23,7 @@ func TestPersonAbsorbs(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if base.Custom["n"] != nil || other.Custom["plan"] != "free" || other.Custom["deep"].(map[string]any)["a"] != 2.0 { //nolint:forcetypeassert // a test
+	if base.Custom["n"] != nil || other.Custom["plan"] != "free" || other.Custom["deep"].(map[string]any)["a"] != 2.0 {
 		t.Errorf("the two have changed: %+v %+v", base.Custom, other.Custom)
 	}
 	if got := names(got.Next(noon.Add(time.Second)).Since(base)); got != "email identifier avatar_url additional_attributes custom_attributes label_list updated_at " {

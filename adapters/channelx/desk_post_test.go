@@ -313,7 +313,7 @@ func TestPostIsOfThePlatformToo(t *testing.T) {
 		t.Errorf("it is on %s in %s", e.Stream(), e.PartitionKey())
 	}
 	p, _ = says(t, d, byContact(), ticket.Number, incoming("no source"))
-	if got := l.log[l.length()-1].Data.(domain.MessageReceived); got.ExternalID != fmt.Sprint(p.ID) { //nolint:forcetypeassert // a test
+	if got := l.log[l.length()-1].Data.(domain.MessageReceived); got.ExternalID != fmt.Sprint(p.ID) {
 		t.Errorf("its external id is %s", got.ExternalID)
 	}
 	says(t, d, byAgent(), ticket.Number, outgoing("thanks"))

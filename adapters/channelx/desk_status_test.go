@@ -63,7 +63,7 @@ func TestStatusIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "a failure", l.since(n), []string{"altered c:message_updated w:message_updated status content_attributes updated_at"})
-	changed := l.log[n].Data.(domain.MessageChanged) //nolint:forcetypeassert // a test
+	changed := l.log[n].Data.(domain.MessageChanged)
 	equal(t, "its targets", changed.Posted.Targets, []string{"", "hook~acme~1"})
 	if c := changed.Posted.Changes[0]; c.Previous != "sent" || c.Current != "failed" {
 		t.Errorf("the change is %+v", c)
@@ -153,7 +153,7 @@ func TestSubmittedValuesAreKept(t *testing.T) {
 	values := []domain.Object{{"title": "Yes", "value": "y"}}
 	got, _, err := d.submit(t.Context(), byContact(), number, p.ID, values)
 	list, _ := got.Attributes["submitted_values"].([]any)
-	if err != nil || len(list) != 1 || list[0].(map[string]any)["title"] != "Yes" || got.Attributes["items"] == nil { //nolint:forcetypeassert // a test
+	if err != nil || len(list) != 1 || list[0].(map[string]any)["title"] != "Yes" || got.Attributes["items"] == nil {
 		t.Fatalf("got %+v, %v", got.Attributes, err)
 	}
 	n := l.length()
@@ -223,7 +223,7 @@ func TestTypingWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "typing", l.since(n), []string{"typing c:conversation_typing_on w:conversation_typing_on", "typing c:conversation_typing_off"})
-	if e := l.log[n].Data.(domain.TypingNoticed); !e.By.Contact || e.Private { //nolint:forcetypeassert // a test
+	if e := l.log[n].Data.(domain.TypingNoticed); !e.By.Contact || e.Private {
 		t.Errorf("got %+v", e.By)
 	}
 	if err := d.typing(t.Context(), byAgent(), 99, true, false); domain.CodeOf(err) != domain.CodeNotFound {

@@ -68,7 +68,7 @@ func TestTurn(t *testing.T) {
 					t.Errorf("step %d says %q", i, *seen.Post.Content)
 				}
 				if by := l.log[l.length()-1].Data; s.by.role == roleContact && s.told != nil {
-					if !by.(domain.MessageNoted).Posted.By.Contact { //nolint:forcetypeassert // a test
+					if !by.(domain.MessageNoted).Posted.By.Contact {
 						t.Errorf("step %d is by %+v", i, by)
 					}
 				}

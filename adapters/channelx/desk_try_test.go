@@ -314,7 +314,7 @@ func TestFailureDuringStatus(t *testing.T) {
 		}
 		was = true
 		failed := events[0]
-		changed := failed.Data.(domain.MessageChanged) //nolint:forcetypeassert // a test
+		changed := failed.Data.(domain.MessageChanged)
 		failed.ID = domain.DeriveID("failure", failed.ID.String())
 		failed.Data = domain.MessageFailed{MessageID: changed.MessageID, ConversationID: changed.ConversationID, Error: "500", Posted: changed.Posted}
 		l.mu.Lock()
