@@ -22,6 +22,10 @@ import (
 // time, on this node; others wait for their turn.
 const lockConns = 12
 
+// lockWait is how long a command waits for its turn: many clients that write into
+// one conversation at once stand in a line that is served one after another.
+const lockWait = 15 * time.Second
+
 // socketGrace bounds how long a stop waits for sockets to take leave.
 const socketGrace = 2 * time.Second
 
@@ -90,7 +94,7 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 	}
 	cfg := channelx.Config{
 		Directory: staffed{n.registry}, Inboxes: n.registry, InboxAdmin: n.registry, Endpoints: n.registry, Webhooks: n.registry, Log: n.store, Freshness: n,
-		Numbers: numbers.blocks, Locks: locks{postgres.NewLocks(pool, 0)}, Presence: projections.NewPresence(n.pool, n.cfg.now),
+		Numbers: numbers.blocks, Locks: locks{postgres.NewLocks(pool, lockWait)}, Presence: projections.NewPresence(n.pool, n.cfg.now),
 		Keeper: noFiles{}, Minter: n.registry, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
 		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry, Most: n.cfg.ChannelXSockets, PerAddress: n.cfg.ChannelXPerAddress},
 	}
