@@ -56,7 +56,7 @@ func (c *changes) object(name string, previous, current Object) {
 }
 
 func (c *changes) texts(name string, previous, current []string) {
-	c.add(!slices.Equal(previous, current), name, slices.Concat([]string{}, previous), slices.Concat([]string{}, current))
+	c.add(!slices.Equal(previous, current), name, append([]string{}, previous...), append([]string{}, current...)) // lists, also where nothing is in them
 }
 
 // at ends the list with when it was, unless nothing changed.

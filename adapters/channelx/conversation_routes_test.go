@@ -109,6 +109,13 @@ func TestConversationList(t *testing.T) {
 		t.Errorf("bia is shown %v", page)
 	}
 	open := []domain.TicketStatus{domain.TicketOpen}
+	var there []string
+	for _, ch := range w.Channels(officeAccount) {
+		if ch.Dialect.HasTickets() {
+			there = append(there, ch.ID)
+		}
+	}
+	slices.Sort(there)
 	yes, no := true, false
 	for query, want := range map[string]domain.TicketQuery{
 		"":                                {Statuses: open},
@@ -127,7 +134,12 @@ func TestConversationList(t *testing.T) {
 		w.asked = nil
 		w.gets(t, adminToken, http.MethodGet, "/conversations?"+query, "")
 		want.Account, want.Limit, want.Sort = officeAccount, conversationsPage, orActivity(want.Sort)
-		if got := w.asked[len(w.asked)-1]; !reflect.DeepEqual(got, want) {
+		if want.Channels == nil {
+			want.Channels = there // an inbox that was deleted shows nothing any more
+		}
+		got := w.asked[len(w.asked)-1]
+		slices.Sort(got.Channels)
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s asks for %+v, want %+v", query, got, want)
 		}
 	}

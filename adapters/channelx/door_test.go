@@ -63,8 +63,8 @@ func (gate) Channels(account string) []domain.Channel {
 	}
 	program := domain.OperatorOfToken(domain.Token{ID: "t3", Account: "acme"}).ID
 	return []domain.Channel{
-		{ID: "c1", Account: "acme", Inbox: domain.Inbox{Number: 3, Identifier: "ident@i.fier:1", Members: []int64{4, program}}},
-		{ID: "c2", Account: "acme", Inbox: domain.Inbox{Number: 4}},
+		{ID: "c1", Account: "acme", Dialect: domain.DialectChannelX, Inbox: domain.Inbox{Number: 3, Identifier: "ident@i.fier:1", Members: []int64{4, program}}},
+		{ID: "c2", Account: "acme", Dialect: domain.DialectChannelX, Inbox: domain.Inbox{Number: 4}},
 	}
 }
 
@@ -132,7 +132,7 @@ func TestDoor_Callers(t *testing.T) {
 	bridge := domain.OperatorOfToken(domain.Token{ID: "t1", Account: "acme"}).ID
 	reader := domain.OperatorOfToken(domain.Token{ID: "t4", Account: "acme"}).ID
 	const account = "/api/v1/accounts/7"
-	asAdmin := fmt.Sprintf(`["acme","t1",%d,0,true,false,"administrator",true,null]`, bridge)
+	asAdmin := fmt.Sprintf(`["acme","t1",%d,0,true,false,"administrator",true,["c1","c2"]]`, bridge)
 	asAgent := `["acme","t2",4,4,false,false,"agent",true,["c1"]]`
 	asReader := fmt.Sprintf(`["acme","t4",%d,0,false,true,"agent",true,[]]`, reader)
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // inboxes have time zones, whatever the machine knows of them
 
 	"github.com/alecthomas/kong"
 )
