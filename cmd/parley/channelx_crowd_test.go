@@ -51,7 +51,7 @@ func TestChannelXCrowd(t *testing.T) {
 			ids[i] = m.at("id").integer()
 			m.at("content").is(texts[ids[i]])
 		}
-		listed = append(ids, listed...)
+		listed = slices.Concat(ids, listed)
 		page = o.reads(t, v.path(fmt.Sprintf("/messages?before=%d", ids[0]))).at("payload").list()
 	}
 	if len(listed) != writers*each || !slices.IsSorted(listed) {

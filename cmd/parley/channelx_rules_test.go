@@ -269,3 +269,77 @@ func cxLimitsOfMessages(t *testing.T, s *cx) { //nolint:thelper // a test
 	cxRefused(t, got, http.StatusUnprocessableEntity)
 	cxRefused(t, v.office.app(t, http.MethodPatch, v.path("/messages/99999999"), object{"status": "read"}), http.StatusNotFound)
 }
+
+// cxTokens: a platform token that is bound to no agent is an operator itself: the
+// one that the installation begins with, and those of role agent and reader.
+func cxTokens(t *testing.T, s *cx) { //nolint:thelper // a test
+	v := s.office(t).talk(t)
+	admin := v.office.as(v.office.admin)
+	profile := admin.gets(t, admin.call(t, http.MethodGet, "/api/v1/profile", nil))
+	id := profile.at("id").integer()
+	m := admin.posts(t, v.path("/messages"), object{"content": "from the desk"})
+	m.at("sender", "id").is(id)
+	m.at("sender", "type").is("user")
+	admin.reads(t, "/agents").find("id", id).at("role").is("administrator")
+	admin.posts(t, v.path("/assignments"), object{"assignee_id": id}).at("id").is(id)
+	admin.reads(t, "/conversations?assignee_type=me").at("data", "payload", 0, "id").is(v.id)
+	socket := admin.userCable(t)
+	socket.event(t, "message.created", "id", admin.posts(t, v.path("/messages"), object{"content": "again"}).at("id").integer())
+
+	agent := v.office.as(v.office.unbound(t, "agent"))
+	own := agent.gets(t, agent.call(t, http.MethodGet, "/api/v1/profile", nil))
+	own.at("accounts", 0, "role").is("agent")
+	cxRefused(t, agent.app(t, http.MethodPost, v.path("/messages"), object{"content": "not mine"}), http.StatusUnauthorized)
+	admin.posts(t, "/inbox_members", object{"inbox_id": v.office.inbox, "user_ids": []int64{own.at("id").integer()}})
+	agent.posts(t, v.path("/messages"), object{"content": "mine now"}).at("sender", "id").is(own.at("id").integer())
+	cxRefused(t, agent.app(t, http.MethodPost, "/inboxes", object{"name": "x", "channel": object{"type": "api"}}), http.StatusUnauthorized)
+
+	reader := v.office.as(v.office.unbound(t, "reader"))
+	cxRefused(t, reader.app(t, http.MethodPost, "/contacts", object{"name": "x"}), http.StatusUnauthorized)
+
+	root := s.fixture.as(s.parley.Token)
+	root.gets(t, root.call(t, http.MethodGet, "/api/v1/profile", nil)).at("accounts", 0, "role").is("administrator")
+	root.reads(t, "/inboxes").at("payload").find("id", s.fixture.inbox).at("secret").is(cxSecret)
+}
+
+// unbound makes a token that acts as itself.
+func (o *cxOffice) unbound(t *testing.T, role string) string {
+	t.Helper()
+	var made struct {
+		Token string `json:"token"`
+	}
+	o.platform(t, http.MethodPost, "/v1/tokens", object{"name": "program", "role": role}, http.StatusCreated, &made)
+	return made.Token
+}
+
+// cxShared: one contact on two inboxes of an account, each of which is called back
+// about its own conversations alone, and signed for itself.
+func cxShared(t *testing.T, s *cx) { //nolint:thelper // a test
+	first := s.office(t)
+	second := *first
+	second.receiver = newCXReceiver(t)
+	second.channelled(t, object{"name": "Second", "secret": "another-secret-of-24-chr"})
+	ana := first.ana(t)
+	there := second.posts(t, ana.path("/contact_inboxes"), object{"inbox_id": second.inbox}).at("source_id").text()
+	v, w := ana.talk(t), (&cxContact{office: &second, id: ana.id, source: there}).talk(t)
+	if v.id != 1 || w.id != 2 {
+		t.Errorf("conversations %d and %d", v.id, w.id)
+	}
+	v.hears(t, "to the first")
+	w.hears(t, "to the second")
+	for _, call := range append(v.fence(t), w.fence(t)...) {
+		if call.event == "message_created" {
+			call.body.at("account", "id").is(first.number)
+		}
+	}
+	if n := len(first.receiver.calledFor(w.id)) + len(second.receiver.calledFor(v.id)); n != 0 {
+		t.Errorf("%d calls to the wrong inbox", n)
+	}
+	if ids := first.reads(t, ana.path("/conversations")).at("payload").integers("id"); len(ids) != 2 {
+		t.Errorf("conversations %v", ids)
+	}
+	// Neither inbox of the client API shows what is in the other.
+	stray := &cxTalk{contact: ana, office: first, id: w.id}
+	cxRefused(t, first.public(t, http.MethodGet, stray.clientPath("/messages"), nil), http.StatusNotFound).is(cxNotFound)
+	cxRefused(t, second.public(t, http.MethodGet, v.clientPath("/messages"), nil), http.StatusNotFound).is(cxNotFound)
+}

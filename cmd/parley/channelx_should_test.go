@@ -19,7 +19,7 @@ func TestChannelXShould(t *testing.T) {
 		"counts": cxCounts, "labels": cxLabels, "assignments": cxAssignments, "conversation": cxConversation, "filters": cxFilters,
 		"merge": cxMerge, "remove": cxRemove, "members": cxMembers, "webhooks": cxWebhooks, "inbox": cxInboxLife, "status": cxStatus,
 		"forms": cxForms, "blocked": cxBlocked, "waiting": cxWaiting, "greeting": cxGreeting, "window": cxWindow, "snoozed": cxSnoozed,
-		"recognised": cxRecognised, "user socket": cxUserSocket, "verified": cxVerified, "limits": cxLimitsOfMessages,
+		"recognised": cxRecognised, "user socket": cxUserSocket, "verified": cxVerified, "limits": cxLimitsOfMessages, "tokens": cxTokens, "shared": cxShared,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
