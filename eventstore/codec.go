@@ -43,6 +43,12 @@ func PartitionKey(msg *message.Message) string {
 	return Key(msg)
 }
 
+// Awaited tells whether whoever appended a message waits for the rows that come of
+// it: as in dialects with tickets, which answer from them.
+func Awaited(msg *message.Message) bool {
+	return domain.Dialect(msg.Metadata[headerDialect]).HasTickets() && !strings.HasPrefix(msg.Metadata[headerType], "delivery.")
+}
+
 // Encode makes the log's form of an event.
 func Encode(e domain.Event) (*message.Message, error) {
 	stored := e.Type()

@@ -131,17 +131,22 @@ func (p *partition) refuseRest() {
 // collect takes what waits. While a transaction runs the next batch grows by
 // itself; under a steady load it grows until a beat has passed since the last
 // one was taken, because a transaction costs as much as many events in it. What
-// comes after a pause does not wait.
+// comes after a pause does not wait, nor does what somebody waits for.
 func (p *partition) collect(first *message.Message) []*message.Message {
 	batch := append(make([]*message.Message, 0, 64), first)
 	beat := time.NewTimer(time.Until(p.began.Add(p.runtime.cfg.Beat)))
 	defer beat.Stop()
-	over := time.Since(p.began) >= p.runtime.cfg.Beat
+	over := time.Since(p.began) >= p.runtime.cfg.Beat || p.runtime.cfg.Awaited(first)
+	add := func(msg *message.Message) {
+		batch = append(batch, msg)
+		over = over || p.runtime.cfg.Awaited(msg)
+	}
 	defer func() { p.began = time.Now() }()
 	for size := len(first.Payload); len(batch) < p.runtime.cfg.MaxBatch && size < maxBatchBytes; {
 		select {
 		case msg := <-p.queue:
-			batch, size = append(batch, msg), size+len(msg.Payload)
+			add(msg)
+			size += len(msg.Payload)
 			continue
 		default:
 		}
@@ -150,7 +155,8 @@ func (p *partition) collect(first *message.Message) []*message.Message {
 		}
 		select {
 		case msg := <-p.queue:
-			batch, size = append(batch, msg), size+len(msg.Payload)
+			add(msg)
+			size += len(msg.Payload)
 		case <-beat.C:
 			over = true
 		case <-p.ctx.Done():

@@ -34,6 +34,9 @@ type RuntimeConfig struct {
 	// Beat is how far apart the transactions of a partition begin at least, unless a
 	// batch is full. Default 25 ms.
 	Beat time.Duration
+	// Awaited tells whether somebody waits for what a message changes: then its
+	// transaction waits for no beat; nil = nobody ever does.
+	Awaited func(*message.Message) bool
 	// MaxQueued is how many messages of one partition may wait. It must not be less
 	// than what the subscriber keeps in flight, so that a partition that stands still
 	// does not hold up the others. Default 4096.
@@ -67,6 +70,9 @@ func NewRuntime(cfg RuntimeConfig) (*Runtime, error) {
 	}
 	if cfg.Beat == 0 {
 		cfg.Beat = defaultBeat
+	}
+	if cfg.Awaited == nil {
+		cfg.Awaited = func(*message.Message) bool { return false }
 	}
 	if cfg.MaxQueued == 0 {
 		cfg.MaxQueued = defaultMaxQueued

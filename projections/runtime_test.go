@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -336,4 +337,20 @@ func (l *listener) check(t *testing.T, written map[string][]string) {
 			rest = rest[i+1:]
 		}
 	}
+}
+
+// Ensure that what somebody waits for is applied without waiting for the beat, and
+// what came before it in the partition with it.
+func TestRuntimeAwaited(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start(t, counter{}, func(cfg *projections.RuntimeConfig) {
+		cfg.Beat = time.Hour
+		cfg.Awaited = func(msg *message.Message) bool { return strings.Contains(string(msg.Payload), "urgent") }
+	})
+	r.write(t, written(1, "first"))
+	r.settled(t) // nothing came before: it waits for no beat
+	r.write(t, written(1, "second"))
+	r.write(t, written(1, "urgent"))
+	r.settled(t)
 }

@@ -71,9 +71,9 @@ type runner struct {
 // runtimes makes the projections of this node's roles.
 func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 	var list []runner
-	add := func(p projections.Projection, follower projections.Follower) error {
+	add := func(p projections.Projection, follower projections.Follower, awaited func(*message.Message) bool) error {
 		runtime, err := projections.NewRuntime(projections.RuntimeConfig{
-			Projection: p, Pool: n.pool, Position: kafka.PositionOf, Follower: follower, Ends: n.ends,
+			Projection: p, Pool: n.pool, Position: kafka.PositionOf, Follower: follower, Ends: n.ends, Awaited: awaited,
 			Committed: func(partition int, next int64) {
 				n.database.stands(p.Name(), partition, next)
 				n.waiter.Load().Moved(p.Name(), partition, next)
@@ -88,7 +88,7 @@ func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 		return nil
 	}
 	if n.cfg.has(roleProjector) {
-		if err := add(projections.Conversations{}, nil); err != nil {
+		if err := add(projections.Conversations{}, nil, eventstore.Awaited); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +98,7 @@ func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := add(deliveries, worker); err != nil {
+		if err := add(deliveries, worker, nil); err != nil {
 			return nil, err
 		}
 		n.keepEndpoints(ctx, deliveries)
