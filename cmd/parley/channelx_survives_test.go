@@ -68,7 +68,13 @@ func TestChannelXSurvives(t *testing.T) {
 
 	p = cxProcess(t, dir, strings.TrimPrefix(p.URL, "http://"))
 	s.killed.Store(false)
-	o.reopens(t)
+	made := int64(0)
+	for _, b := range all {
+		if b.first {
+			made++
+		}
+	}
+	o.reopens(t, made)
 	for _, b := range all {
 		b.remains(t)
 	}
@@ -97,7 +103,7 @@ func TestChannelXSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = cxProcess(t, dir, strings.TrimPrefix(p.URL, "http://"))
-	o.reopens(t)
+	o.reopens(t, bridges/2)
 	for path, answer := range o.snapshot(t) {
 		if answer != before[path] {
 			t.Errorf("%s was\n%s\nand is\n%s", path, before[path], answer)
@@ -127,16 +133,24 @@ func TestChannelXSurvives(t *testing.T) {
 }
 
 // reopens waits until what the office reads is there again: on a Kafka, the group
-// first has to find out that the killed member is gone.
-func (o *cxOffice) reopens(t *testing.T) {
+// first has to find out that the killed member is gone. Until then nothing is
+// answered that may be wrong: the first answer is the right one.
+func (o *cxOffice) reopens(t *testing.T, contacts int64) {
 	t.Helper()
+	var count int64
 	eventually(t, time.Minute, "answers after a restart", func() bool {
 		got := o.app(t, http.MethodGet, "/contacts", nil)
 		if got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
 			t.Fatalf("%d %s", got.status, got.raw)
 		}
+		if got.status == http.StatusOK {
+			count = o.gets(t, got).at("meta", "count").integer()
+		}
 		return got.status == http.StatusOK
 	})
+	if count < contacts {
+		t.Errorf("the first answer tells of %d contacts, want %d", count, contacts)
+	}
 }
 
 // waited is closed when the group has ended.
