@@ -1,64 +1,11 @@
 package domain
 
 import (
-	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
-
-// MaxResponseKept is how much of a callback's answer an attempt keeps, in bytes.
-const MaxResponseKept = 64 << 10
-
-// MaxDetail is how long a reason for people may be, in characters
-// (respond-io.md 3.5 and 4.3).
-const MaxDetail = 1000
-
-// MaxExternalID is how much of an id that the integration gives a message is
-// kept, in characters (respond-io.md 4.3).
-const MaxExternalID = 255
-
-// Verdict is what an attempt means for its delivery. It is a label of metrics.
-type Verdict string
-
-// The verdicts.
-const (
-	Delivered Verdict = "delivered"
-	Retry     Verdict = "retry"     // the far side, or the road to it, may recover; NextAttemptAt says when
-	Refused   Verdict = "refused"   // it will never accept this message: the lane goes on
-	Exhausted Verdict = "exhausted" // it might have recovered, but the schedule is used up
-)
-
-// Verdicts is the closed set.
-var Verdicts = []Verdict{Delivered, Retry, Refused, Exhausted}
-
-// Reason is the class of an outcome. It is a label of metrics.
-type Reason string
-
-// The reasons.
-const (
-	ReasonOK             Reason = "ok"
-	ReasonRejected       Reason = "rejected"        // a final 4xx or 3xx
-	ReasonBadAnswer      Reason = "bad_answer"      // success without what the protocol asks for
-	ReasonServerError    Reason = "server_error"    // 5xx, 408, 425
-	ReasonRateLimited    Reason = "rate_limited"    // 429
-	ReasonTimeout        Reason = "timeout"         // no complete answer in time
-	ReasonUnreachable    Reason = "unreachable"     // DNS, connect, TLS, reset
-	ReasonAddressRefused Reason = "address_refused" // the address is not one the operator allows
-	ReasonChannelDeleted Reason = "channel_deleted" // there is no such channel any more
-	ReasonUnsubscribed   Reason = "unsubscribed"    // the subscription is deleted or disabled
-	ReasonExpired        Reason = "expired"         // its age was used up while its endpoint was not called; no call was made
-	ReasonInternal       Reason = "internal"        // a fault of ours; never charged to the endpoint
-)
-
-// Reasons is the closed set.
-var Reasons = []Reason{
-	ReasonOK, ReasonRejected, ReasonBadAnswer, ReasonServerError, ReasonRateLimited, ReasonTimeout,
-	ReasonUnreachable, ReasonAddressRefused, ReasonChannelDeleted, ReasonUnsubscribed, ReasonExpired, ReasonInternal,
-}
 
 // DeliveryState is where a delivery stands.
 type DeliveryState string
@@ -133,90 +80,6 @@ type Delivery struct {
 	NextAttemptAt *time.Time
 	SettledAt     *time.Time // when it left pending and retrying
 }
-
-// Target names the endpoint that the delivery goes to: its channel, whose
-// callback it is, "<channel>#<number>" for a function, or "sub~<id>" for a
-// subscription. A function that hangs takes nothing from callbacks, nor the other
-// way round.
-func (d Delivery) Target() string {
-	switch d.Kind {
-	case DeliverFunction:
-		return FunctionTarget(d.Channel, d.Subject.Function)
-	case DeliverSubscription:
-		return SubscriptionTarget(d.Subject.Subscription)
-	case DeliverNotice:
-		return cmp.Or(d.noticeTarget(), d.Channel)
-	default:
-		return d.Channel
-	}
-}
-
-func (d Delivery) noticeTarget() string {
-	if d.Subject.Notice == nil {
-		return ""
-	}
-	return d.Subject.Notice.Target
-}
-
-// FunctionTarget names a function as the endpoint of a channel.
-func FunctionTarget(channel string, function int64) string {
-	return channel + "#" + strconv.FormatInt(function, 10)
-}
-
-// ChannelOf gives the channel that a target belongs to; a subscription belongs to
-// none and gives the target.
-func ChannelOf(target string) string {
-	channel, _, _ := strings.Cut(target, "#")
-	return channel
-}
-
-// Lane names what keeps its order: the conversation at its target.
-func (d Delivery) Lane() string { return LaneAt(d.Target(), d.Channel, d.ContactRef) }
-
-// LaneAt names the lane of a contact's conversation at a target. It begins with
-// the target and a slash. Channels that one subscription hears of have lanes of
-// their own, whatever they call their contacts.
-func LaneAt(target, channel, ref string) string {
-	if hearsMany(target) {
-		return StreamOf(target, StreamOf(channel, ref))
-	}
-	return StreamOf(target, ref)
-}
-
-// RefOfLane gives the contact reference that a lane was named with.
-func RefOfLane(lane string) string {
-	target, ref, _ := SplitStream(lane)
-	if hearsMany(target) {
-		_, ref, _ = SplitStream(ref)
-	}
-	return ref
-}
-
-// hearsMany tells whether a target is told of more than one channel.
-func hearsMany(target string) bool {
-	_, subscribed := SubscriptionOf(target)
-	return subscribed || strings.HasPrefix(target, webhookTarget)
-}
-
-// TargetOf gives the target of the delivery that an event is about.
-func (e Event) TargetOf() string {
-	target := ""
-	switch d := e.Data.(type) {
-	case DeliveryAttempted:
-		target = d.Target
-	case DeliveryRedriven:
-		target = d.Target
-	case DeliveryDropped:
-		target = d.Target
-	}
-	if target == "" {
-		return e.Channel
-	}
-	return target
-}
-
-// LaneOf gives the lane of the delivery that an event is about.
-func (e Event) LaneOf() string { return LaneAt(e.TargetOf(), e.Channel, e.ContactRef) }
 
 // DeliveryOf makes the delivery that an event asks for; ok is false for events
 // that are nobody's business outside. episode is that of the conversation after
@@ -302,20 +165,6 @@ func (d *Delivery) applyAttempt(e DeliveryAttempted, at time.Time) {
 	}
 }
 
-// Outcome is what one call to a callback came to, as the dialect reads it.
-// Verdict is Delivered, Retry or Refused; the schedule turns a last Retry into
-// Exhausted.
-type Outcome struct {
-	Verdict    Verdict
-	Reason     Reason
-	HTTPStatus int
-	Detail     string        // for people
-	ExternalID string        // the id the integration gave the message
-	RetryAfter time.Duration // not sooner than this, 0 = as planned
-	Firm       bool          // RetryAfter holds whatever was planned, as with 429 and after a timeout; otherwise up to twice the plan
-	Response   []byte
-}
-
 // Attempted tells the outcome of a call that started at started and ended now.
 // wait is the pause before the next try; without more the schedule is used up.
 func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration, more bool, started, now time.Time) Event {
@@ -343,14 +192,6 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 	return e
 }
 
-// target is what events say of the target: nothing when it is the channel.
-func (d Delivery) target() string {
-	if target := d.Target(); target != d.Channel {
-		return target
-	}
-	return ""
-}
-
 // Redrive asks for a dead letter to be sent after all; CodeConflict when it is not one.
 func (d Delivery) Redrive(by string, now time.Time) (Event, error) {
 	if d.State != StateDead {
@@ -376,30 +217,4 @@ func (d Delivery) decided(what string, data Data, now time.Time) Event {
 		ID:      DeriveID(what, d.ID.String(), fmt.Sprint(d.Attempts)),
 		Account: d.Account, Channel: d.Channel, Dialect: d.Dialect, ContactRef: d.ContactRef, Time: Stamp(now), Data: data,
 	}
-}
-
-// Cut shortens s to at most limit characters.
-func Cut(s string, limit int) string {
-	n := 0
-	for i := range s {
-		if n == limit {
-			return s[:i]
-		}
-		n++
-	}
-	return s
-}
-
-// capText makes bytes of unknown origin fit to be stored.
-func capText(b []byte, limit int) string {
-	if len(b) > limit {
-		b = b[:limit]
-	}
-	return storable(string(b))
-}
-
-// storable makes a text of unknown origin valid UTF-8 without the zero
-// character, which no store of ours can keep.
-func storable(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
