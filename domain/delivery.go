@@ -171,8 +171,8 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 	a := DeliveryAttempted{
 		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), Attempt: d.Attempts + 1,
 		StartedAt: Stamp(started), DurationMS: now.Sub(started).Milliseconds(),
-		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(storable(o.Detail), MaxDetail),
-		ExternalID: Cut(storable(o.ExternalID), MaxExternalID),
+		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(Storable(o.Detail), MaxDetail),
+		ExternalID: Cut(Storable(o.ExternalID), MaxExternalID),
 	}
 	if o.Verdict == Retry {
 		if more {

@@ -19,11 +19,11 @@ func capText(b []byte, limit int) string {
 	if len(b) > limit {
 		b = b[:limit]
 	}
-	return storable(string(b))
+	return Storable(string(b))
 }
 
-// storable makes a text of unknown origin valid UTF-8 without the zero
+// Storable makes a text of unknown origin valid UTF-8 without the zero
 // character, which no store of ours can keep.
-func storable(s string) string {
+func Storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }

@@ -88,7 +88,7 @@ func (t *Thread) applyTicket(r Recorded) {
 // externalID is the id by which the integration knows a post.
 func (p Post) externalID() string {
 	if p.SourceID != "" {
-		return storable(p.SourceID)
+		return Storable(p.SourceID)
 	}
 	return strconv.FormatInt(p.ID, 10)
 }
@@ -104,7 +104,7 @@ func (t *Thread) spoken(r Recorded, contact uuid.UUID, p *Posted, m Message) {
 		return // told before
 	}
 	m.Account, m.Channel, m.Position, m.RecordedAt = r.Account, r.Channel, r.Position, r.Time
-	m.Content.Text, m.ExternalID = storable(m.Content.Text), storable(m.ExternalID)
+	m.Content.Text, m.ExternalID = Storable(m.Content.Text), Storable(m.ExternalID)
 	t.Messages[m.ID] = &m
 	t.DirtyMessages[m.ID] = struct{}{}
 	t.know(r, contact, p.Scene.Person)
@@ -125,7 +125,7 @@ func (t *Thread) know(r Recorded, id uuid.UUID, p Person) {
 	}
 	c := t.Contacts[id]
 	was := c.Profile
-	c.Profile.DisplayName, c.Profile.Email, c.Profile.Phone, c.Profile.PictureURL = storable(p.Name), storable(p.Email), storable(p.Phone), p.Avatar
+	c.Profile.DisplayName, c.Profile.Email, c.Profile.Phone, c.Profile.PictureURL = Storable(p.Name), Storable(p.Email), Storable(p.Phone), p.Avatar
 	if was != c.Profile {
 		c.UpdatedAt = r.Time
 		t.DirtyContacts[id] = struct{}{}
@@ -203,7 +203,7 @@ func (t *Thread) reworded(r Recorded, e MessageChanged) {
 func (p Post) content() Content {
 	c := Content{Type: ContentText}
 	if p.Content != nil {
-		c.Text = storable(*p.Content)
+		c.Text = Storable(*p.Content)
 	}
 	for _, f := range p.Files {
 		c.Attachments = append(c.Attachments, Item{Type: f.Kind, URL: f.URL, MimeType: f.ContentType, FileName: f.Name})

@@ -153,7 +153,7 @@ func cleared(text *string) *string {
 	if text == nil {
 		return nil
 	}
-	kept := storable(*text)
+	kept := domain.Storable(*text)
 	return &kept
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -121,7 +120,7 @@ func (run *deliveryRun) queueAttempts(batch *pgx.Batch) {
 	for i, a := range run.attempts {
 		ids[i], numbers[i], started[i], durations[i] = a.delivery, a.Attempt, a.StartedAt, a.DurationMS
 		verdicts[i], reasons[i], statuses[i] = string(a.Verdict), string(a.Reason), a.HTTPStatus
-		details[i], responses[i] = storable(a.Detail), storable(a.Response)
+		details[i], responses[i] = domain.Storable(a.Detail), domain.Storable(a.Response)
 	}
 	batch.Queue(`
 		insert into delivery_attempts (delivery_id, number, started_at, duration_ms, verdict, reason, http_status, detail, response)
@@ -170,7 +169,7 @@ func (c *stateColumns) add(row *deliveryRow) {
 	c.ids, c.states = append(c.ids, row.ID), append(c.states, string(row.State))
 	c.parked, c.blocks, c.heads = append(c.parked, row.Parked), append(c.blocks, row.Blocks()), append(c.heads, row.head)
 	c.attempts, c.tries = append(c.attempts, row.Attempts), append(c.tries, row.Tries)
-	c.reasons, c.details = append(c.reasons, string(row.LastReason)), append(c.details, storable(row.LastDetail))
+	c.reasons, c.details = append(c.reasons, string(row.LastReason)), append(c.details, domain.Storable(row.LastDetail))
 	due := row.CreatedAt
 	if row.NextAttemptAt != nil {
 		due = *row.NextAttemptAt
@@ -203,10 +202,4 @@ func nullable(t *time.Time) pgtype.Timestamptz {
 		return pgtype.Timestamptz{}
 	}
 	return pgtype.Timestamptz{Time: *t, Valid: true}
-}
-
-// storable makes a text fit for a text column: what an endpoint said may hold
-// anything.
-func storable(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }

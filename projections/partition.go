@@ -216,7 +216,7 @@ func (p *partition) read(batch []*message.Message) run {
 			continue // applied before
 		}
 		out.next = offset + 1
-		stream := storable(eventstore.Key(msg))
+		stream := domain.Storable(eventstore.Key(msg))
 		_, waits := p.held[stream]
 		if _, caughtNow := out.held[stream]; waits || caughtNow {
 			out.caught = append(out.caught, caught{stream: stream, offset: offset, msg: msg})
@@ -239,7 +239,7 @@ func (p *partition) read(batch []*message.Message) run {
 
 // catch sets the only event of a run aside.
 func (r run) catch(cause error) run {
-	stream := storable(eventstore.Key(r.msgs[0]))
+	stream := domain.Storable(eventstore.Key(r.msgs[0]))
 	r.caught = append(r.caught, caught{stream: stream, offset: r.events[0].Position.Offset, msg: r.msgs[0], err: cause})
 	r.held[stream] = struct{}{}
 	r.events, r.msgs = nil, nil

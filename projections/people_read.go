@@ -74,7 +74,7 @@ func (r *Reads) PersonBy(ctx context.Context, account string, key domain.PersonK
 		compare = "p.email = lower($2)"
 	}
 	return r.person(ctx, "select "+personColumns+" from people p where p.account = $1 and "+byHash("p."+column, lowered(column))+
-		" and "+compare+" and not p.removed order by p.id limit 1", account, storable(value))
+		" and "+compare+" and not p.removed order by p.id limit 1", account, domain.Storable(value))
 }
 
 // lowered gives the second parameter of a look-up, as the column holds it.
@@ -140,7 +140,7 @@ func (r *Reads) Identity(ctx context.Context, channel, sourceID string) (domain.
 	return one(ctx, r.pool, "identity", "select "+identityColumns+` from identities i
 		where i.channel_id = $1 and hashtextextended(i.source_id, 0) = hashtextextended($2 collate "C", 0) and i.source_id = $2
 			and not i.removed
-		order by i.id limit 1`, scanIdentity, channel, storable(sourceID))
+		order by i.id limit 1`, scanIdentity, channel, domain.Storable(sourceID))
 }
 
 // IdentitiesBySource finds those of an account by source id alone, oldest first.
@@ -148,7 +148,7 @@ func (r *Reads) IdentitiesBySource(ctx context.Context, account, sourceID string
 	rows, err := r.pool.Query(ctx, "select "+identityColumns+` from identities i
 		where i.account = $1 and hashtextextended(i.source_id, 0) = hashtextextended($2 collate "C", 0) and i.source_id = $2
 			and not i.removed
-		order by i.id`, account, storable(sourceID))
+		order by i.id`, account, domain.Storable(sourceID))
 	if err != nil {
 		return nil, fmt.Errorf("read identities: %w", err)
 	}

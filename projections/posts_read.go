@@ -77,7 +77,7 @@ func (r *Reads) Post(ctx context.Context, account string, number, id int64) (dom
 func (r *Reads) PostBySource(ctx context.Context, account string, number int64, sourceID string) (domain.Post, error) {
 	ticket := domain.TicketID(account, number)
 	return one(ctx, r.pool, "message", "select state from posts where ticket = $1 and "+byHash("source_id", "$2")+
-		" and source_id = $2 and not removed order by id desc limit 1", scanPost, raw(&ticket), storable(sourceID))
+		" and source_id = $2 and not removed order by id desc limit 1", scanPost, raw(&ticket), domain.Storable(sourceID))
 }
 
 // PostByKey finds the post of a ticket that came with an idempotency key;
@@ -85,7 +85,7 @@ func (r *Reads) PostBySource(ctx context.Context, account string, number int64, 
 func (r *Reads) PostByKey(ctx context.Context, account string, number int64, key string) (domain.Post, error) {
 	ticket := domain.TicketID(account, number)
 	return one(ctx, r.pool, "message", "select state from posts where ticket = $1 and "+byHash("key", "$2")+
-		" and key = $2 and not removed order by id limit 1", scanPost, raw(&ticket), storable(key))
+		" and key = $2 and not removed order by id limit 1", scanPost, raw(&ticket), domain.Storable(key))
 }
 
 // UnreadPosts lists what the contact has not read: public, not incoming, sent or

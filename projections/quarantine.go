@@ -36,7 +36,7 @@ type keptRecord struct {
 func keep(msg *message.Message) ([]byte, error) {
 	kept := keptRecord{ID: []byte(msg.UUID), Envelope: make(map[string][]byte, len(msg.Metadata)), Value: msg.Payload}
 	for name, value := range msg.Metadata {
-		kept.Envelope[storable(name)] = []byte(value)
+		kept.Envelope[domain.Storable(name)] = []byte(value)
 	}
 	return json.Marshal(kept)
 }
@@ -93,7 +93,7 @@ func causeOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return domain.Cut(storable(err.Error()), domain.MaxDetail)
+	return domain.Cut(domain.Storable(err.Error()), domain.MaxDetail)
 }
 
 // heldStreams are the streams of a partition that have records in quarantine.

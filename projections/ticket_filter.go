@@ -86,7 +86,7 @@ func (q *query) conditions(lines []domain.Condition, keys map[string]filterColum
 func compile(line domain.Condition, keys map[string]filterColumn) (condition, error) {
 	name, custom := line.Key, []any{}
 	if line.Custom {
-		name, custom = "", []any{storable(line.Key)}
+		name, custom = "", []any{domain.Storable(line.Key)}
 	}
 	column, ok := keys[name]
 	if !ok || line.Key == "" {
@@ -98,7 +98,7 @@ func compile(line domain.Condition, keys map[string]filterColumn) (condition, er
 	}
 	values := make([]string, len(line.Values))
 	for i, v := range line.Values {
-		values[i] = storable(v)
+		values[i] = domain.Storable(v)
 	}
 	c := condition{}
 	switch line.Compare {

@@ -144,7 +144,7 @@ func (q *query) tickets(asked domain.TicketQuery) error {
 		q.add(" and t.identity_id = ?", asked.Identity)
 	}
 	if asked.SourceID != "" {
-		source := storable(asked.SourceID)
+		source := domain.Storable(asked.SourceID)
 		q.add(` and t.identity_id = any(array(select id from identities
 			where account = ? and hashtextextended(source_id, 0) = hashtextextended(? collate "C", 0) and source_id = ? and not removed))`,
 			asked.Account, source, source)

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -129,7 +128,7 @@ func (run *ticketRun) writePeople(b *pgx.Batch) error {
 	id := func(p row) int64 { return p.ID }
 	active := func(p row) *time.Time { return p.active }
 	if len(told) > 0 {
-		states, err := states(told, func(p row) any { return p.Person })
+		states, err := encoded(told, func(p row) any { return p.Person })
 		if err != nil {
 			return err
 		}
@@ -137,10 +136,10 @@ func (run *ticketRun) writePeople(b *pgx.Batch) error {
 			column(told, id),
 			column(told, func(p row) string { return p.account }),
 			column(told, func(p row) int32 { return int32(p.Revision) }),
-			column(told, func(p row) string { return storable(p.Name) }),
-			column(told, func(p row) string { return storable(p.Email) }),
-			column(told, func(p row) string { return storable(p.Phone) }),
-			column(told, func(p row) string { return storable(p.Identifier) }),
+			column(told, func(p row) string { return domain.Storable(p.Name) }),
+			column(told, func(p row) string { return domain.Storable(p.Email) }),
+			column(told, func(p row) string { return domain.Storable(p.Phone) }),
+			column(told, func(p row) string { return domain.Storable(p.Identifier) }),
 			column(told, func(p row) time.Time { return p.CreatedAt }),
 			column(told, active),
 			states)
@@ -169,7 +168,7 @@ func (run *ticketRun) writeIdentities(b *pgx.Batch) {
 		column(rows, func(i row) string { return i.Channel }),
 		column(rows, func(i row) int64 { return i.PersonID }),
 		column(rows, func(i row) int32 { return int32(i.Revision) }),
-		column(rows, func(i row) string { return storable(i.SourceID) }),
+		column(rows, func(i row) string { return domain.Storable(i.SourceID) }),
 		column(rows, func(i row) bool { return i.Verified }),
 		column(rows, func(i row) bool { return i.Claimed }),
 		column(rows, func(i row) string { return i.TokenHash }),
@@ -187,7 +186,7 @@ func (run *ticketRun) writeTickets(b *pgx.Batch) error {
 		return nil
 	}
 	slices.SortFunc(rows, func(a, b row) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	states, err := states(rows, func(t row) any { return t.Ticket })
+	states, err := encoded(rows, func(t row) any { return t.Ticket })
 	if err != nil {
 		return err
 	}
@@ -226,7 +225,7 @@ func (run *ticketRun) writePosts(b *pgx.Batch) error {
 		return nil
 	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.ID, b.ID) })
-	states, err := states(rows, func(p row) any { return p.Post })
+	states, err := encoded(rows, func(p row) any { return p.Post })
 	if err != nil {
 		return err
 	}
@@ -238,23 +237,10 @@ func (run *ticketRun) writePosts(b *pgx.Batch) error {
 		column(rows, func(p row) int32 { return int32(p.Type) }),
 		column(rows, func(p row) bool { return p.Private }),
 		column(rows, func(p row) string { return string(p.Status) }),
-		column(rows, func(p row) string { return storable(p.SourceID) }),
-		column(rows, func(p row) string { return storable(p.Key) }),
+		column(rows, func(p row) string { return domain.Storable(p.SourceID) }),
+		column(rows, func(p row) string { return domain.Storable(p.Key) }),
 		column(rows, func(p row) int64 { return p.file }),
 		column(rows, func(p row) time.Time { return p.CreatedAt }),
 		states)
 	return nil
-}
-
-// states makes a parameter of what rows hold.
-func states[T any](rows []T, of func(T) any) ([]json.RawMessage, error) {
-	values := make([]json.RawMessage, len(rows))
-	for i, r := range rows {
-		value, err := stateOf(of(r))
-		if err != nil {
-			return nil, err
-		}
-		values[i] = value
-	}
-	return values, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
-	"strings"
 	"time"
 
 	"github.com/parley-im/parley/domain"
@@ -111,14 +110,14 @@ func (r *result) settle(w *Worker, c *call, d domain.Delivery, started, now time
 		if r.Verdict == domain.Delivered {
 			r.Verdict, r.Response = domain.Refused, r.answer.Body
 		}
-		r.Reason, r.Detail = domain.ReasonInternal, printable(err.Error())
+		r.Reason, r.Detail = domain.ReasonInternal, domain.Storable(err.Error())
 	}
 }
 
 // attempt asks the dialect for the request, sends it, and has the answer read.
 func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *result {
 	refuse := func(reason domain.Reason, detail string) *result {
-		return &result{Outcome: domain.Outcome{Verdict: domain.Refused, Reason: reason, Detail: printable(detail)}}
+		return &result{Outcome: domain.Outcome{Verdict: domain.Refused, Reason: reason, Detail: domain.Storable(detail)}}
 	}
 	if d.Kind == domain.DeliverSubscription && (!c.known || c.channel.Disabled) {
 		return refuse(domain.ReasonUnsubscribed, "the subscription is deleted or disabled")
@@ -133,8 +132,8 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 	if c.over {
 		detail := "its age was used up while its endpoint was not called; before, it came to: " + d.LastDetail
 		return &result{
-			Outcome: domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonExpired, Detail: printable(detail)},
-			dialect: dialect, answer: domain.Answer{Fault: domain.ReasonExpired, Detail: printable(detail)},
+			Outcome: domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonExpired, Detail: domain.Storable(detail)},
+			dialect: dialect, answer: domain.Answer{Fault: domain.ReasonExpired, Detail: domain.Storable(detail)},
 		}
 	}
 	request, err := requestOf(dialect, c.channel, d)
@@ -203,18 +202,13 @@ func judge(dialect Dialect, d domain.Delivery, a domain.Answer, now time.Time) (
 		if r := recover(); r != nil {
 			o = domain.Outcome{
 				Verdict: domain.Retry, Reason: domain.ReasonInternal, HTTPStatus: a.Status, Response: a.Body,
-				Detail: printable(fmt.Sprintf("the answer could not be read: %v", r)),
+				Detail: domain.Storable(fmt.Sprintf("the answer could not be read: %v", r)),
 			}
 		}
 	}()
 	o = dialect.Outcome(d, a, now)
-	o.Detail, o.ExternalID = printable(o.Detail), printable(o.ExternalID)
+	o.Detail, o.ExternalID = domain.Storable(o.Detail), domain.Storable(o.ExternalID)
 	return o
-}
-
-// printable makes a text of unknown origin fit for every store.
-func printable(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
 
 // append puts an outcome and what was replied into the log, however long that

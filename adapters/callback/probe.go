@@ -95,7 +95,7 @@ func (p *Prober) check(ctx context.Context, dialect Dialect, ch domain.Channel) 
 	case last.Fault == "":
 		o.Detail = "answered " + strconv.Itoa(last.Status)
 	default:
-		o.Detail = printable(last.Detail)
+		o.Detail = domain.Storable(last.Detail)
 	}
 	return o, nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/parley-im/parley/domain"
 )
 
 // tidy takes zero characters out of all texts, which no store of ours can keep,
@@ -42,7 +44,7 @@ func tidy(v any, depth int, left *int) (any, error) {
 
 // clean makes a text valid UTF-8 without the zero character.
 func clean(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+	return domain.Storable(s)
 }
 
 // numbered gives the members of an object in the order of their names, which are
