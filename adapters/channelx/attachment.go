@@ -2,7 +2,6 @@ package channelx
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,7 @@ func (d *Door) takeFiles(ctx context.Context, p *params, name string, voice bool
 	if len(headers) == 0 {
 		return nil, nil
 	}
-	most := cmp.Or(d.Limits.Attachment, DefaultLimits().Attachment)
+	most := d.maxAttachment()
 	if len(headers) > maxFiles {
 		return nil, refusedFile("are too many (maximum is " + strconv.Itoa(maxFiles) + ")")
 	}

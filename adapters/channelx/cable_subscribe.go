@@ -40,7 +40,7 @@ func (s *socket) subscribe(ctx context.Context, identifier []byte) {
 	switch {
 	case ctx.Err() != nil:
 		return
-	case domain.CodeOf(err) == domain.CodeNotFound:
+	case notFound(err):
 		s.send(frameReject, nil, answerFrame(identifier, frameReject))
 		return
 	case err != nil:
@@ -83,7 +83,7 @@ func (c *cable) entry(ctx context.Context, identifier []byte) (*subscription, er
 	}
 	for try := 1; ; try++ {
 		sub, err := c.contactEntry(ctx, who.token)
-		if err == nil || domain.CodeOf(err) == domain.CodeNotFound || try == lookupTries {
+		if err == nil || notFound(err) || try == lookupTries {
 			return sub, err
 		}
 		select {

@@ -157,7 +157,7 @@ func (t *teller) row(account string, p domain.Post) (domain.Post, error) {
 	ctx, cancel := context.WithTimeout(t.cable.ctx, rowWithin)
 	defer cancel()
 	row, err := t.cable.cfg.Posts.Post(ctx, account, p.Number, p.ID)
-	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
+	if err != nil && !notFound(err) {
 		t.noRows = t.cable.now().Add(rowPause)
 	}
 	return row, err

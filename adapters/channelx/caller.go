@@ -23,9 +23,9 @@ type caller struct {
 // role is the caller's role on the wire; a reader has the lesser one.
 func (c caller) role() string {
 	if c.admin {
-		return "administrator"
+		return roleAdministrator
 	}
-	return "agent"
+	return roleAgent
 }
 
 // actor is the caller as the desk knows who gives a command.

@@ -2,9 +2,6 @@ package channelx
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,14 +12,6 @@ import (
 // errUnproven is the answer to a wrong identifier_hash, or to none where one is
 // asked for (channelx.md 5.2).
 var errUnproven = plainError{http.StatusUnauthorized, "HMAC failed: Invalid Identifier Hash Provided"}
-
-// identifierHash proves an identifier with the token of an inbox: HMAC-SHA256 in
-// lower-case hex (channelx.md 5.2).
-func identifierHash(token, identifier string) string {
-	mac := hmac.New(sha256.New, []byte(token))
-	mac.Write([]byte(identifier)) // never fails
-	return hex.EncodeToString(mac.Sum(nil))
-}
 
 // proof is what a request proves of who sent it.
 type proof struct {
@@ -37,7 +26,7 @@ func prove(inbox domain.Channel, p *params) (proof, error) {
 	if strings.TrimSpace(hash) == "" && !inbox.Inbox.HMACMandatory {
 		return proof{}, nil
 	}
-	if !hmac.Equal([]byte(hash), []byte(identifierHash(inbox.Credentials.HMACToken, identifier))) {
+	if !proves(inbox.Credentials.HMACToken, identifier, hash) {
 		return proof{}, errUnproven
 	}
 	if strings.TrimSpace(identifier) == "" {

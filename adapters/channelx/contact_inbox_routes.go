@@ -107,7 +107,7 @@ func (d *Door) filterContactInboxes(ctx context.Context, c caller, r *request) (
 
 // nobody is an error whose answer has no body where there is nothing.
 func nobody(err error) error {
-	if domain.CodeOf(err) == domain.CodeNotFound {
+	if notFound(err) {
 		return plainError{status: http.StatusNotFound}
 	}
 	return err

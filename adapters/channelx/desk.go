@@ -1,7 +1,6 @@
 package channelx
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,11 +32,8 @@ type deskConfig struct {
 	Logger     *slog.Logger
 	Now        func() time.Time
 
-	PostsPerMinute int // of a ticket, from wherever; 0 = DefaultPostsPerMinute
+	PostsPerMinute int // of a ticket, from wherever; 0 = no limit
 }
-
-// DefaultPostsPerMinute is how many posts a ticket takes in a minute (channelx.md 2.7).
-const DefaultPostsPerMinute = 200
 
 // desk carries out commands about people and tickets. It keeps nothing between
 // them: what a command decides about is what the rows say under its locks.
@@ -53,7 +49,6 @@ func newDesk(c deskConfig) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.PostsPerMinute = cmp.Or(c.PostsPerMinute, DefaultPostsPerMinute)
 	return &desk{deskConfig: c, metrics: m, names: &view{directory: c.Directory, inboxes: c.Inboxes, minter: c.Minter, now: c.Now}}, nil
 }
 

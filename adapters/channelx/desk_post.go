@@ -94,10 +94,10 @@ func (d *draft) contactName() string {
 
 // spared makes sure that the ticket has not been given too many posts lately.
 func (d *draft) spared(ctx context.Context) error {
-	if d.ticket.LastPost == 0 {
+	most := d.desk.PostsPerMinute
+	if most == 0 || d.ticket.LastPost == 0 {
 		return nil
 	}
-	most := d.desk.PostsPerMinute
 	lately, err := d.desk.Posts.PostsSince(ctx, d.actor.account.Name, d.ticket.Number, d.now.Add(-time.Minute), most)
 	if err != nil {
 		return err

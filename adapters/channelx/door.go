@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,10 +21,8 @@ type Limits struct {
 	Attachment int64 // bytes of a file
 }
 
-// DefaultLimits are those of the protocol.
-func DefaultLimits() Limits {
-	return Limits{Requests: 3000, Searches: 100, Counts: 30, Messages: 200, Attachment: 40 << 20}
-}
+// defaultAttachment is how large a file may be where nothing else is said, in bytes.
+const defaultAttachment = 40 << 20
 
 // Config wires a Door. All of it must be set but Sockets.
 type Config struct {
@@ -76,7 +73,7 @@ func New(cfg Config) (*Door, error) {
 	desk, err := newDesk(deskConfig{
 		Log: cfg.Log, Freshness: cfg.Freshness, People: cfg.People, Tickets: cfg.Tickets, Posts: cfg.Posts, Numbers: cfg.Numbers,
 		Locks: cfg.Locks, Directory: cfg.Directory, Inboxes: cfg.Inboxes, Webhooks: cfg.Webhooks, Minter: cfg.Minter,
-		Registerer: cfg.Registerer, Logger: cfg.Logger, Now: cfg.Now, PostsPerMinute: cmp.Or(cfg.Limits.Messages, math.MaxInt32),
+		Registerer: cfg.Registerer, Logger: cfg.Logger, Now: cfg.Now, PostsPerMinute: cfg.Limits.Messages,
 	})
 	if err != nil {
 		return nil, err
@@ -97,9 +94,12 @@ func New(cfg Config) (*Door, error) {
 // maxFiles is how many files a message may have (channelx.md 2.7).
 const maxFiles = 15
 
+// maxAttachment bounds a file, in bytes.
+func (d *Door) maxAttachment() int64 { return cmp.Or(d.Limits.Attachment, defaultAttachment) }
+
 // maxBody bounds a body with files, in bytes.
 func (d *Door) maxBody() int64 {
-	return cmp.Or(d.Limits.Attachment, DefaultLimits().Attachment)*maxFiles + maxPlainBody
+	return d.maxAttachment()*maxFiles + maxPlainBody
 }
 
 // maySearch counts a search for contacts; CodeRateLimited when there were too many.

@@ -2,7 +2,6 @@ package channelx
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -208,7 +207,7 @@ func changeSenderName(i *domain.Inbox, p *params, wrong *invalidRecord) {
 // needChannel refuses to make an inbox of what is no channel of this kind.
 func needChannel(p *params) error {
 	if !p.has("channel") {
-		return plainError{status: http.StatusUnprocessableEntity, text: "param is missing or the value is empty or invalid: channel"}
+		return missing("channel")
 	}
 	if kind, _ := p.text("channel", "type"); kind != "api" {
 		return invalidRecord{Texts: []string{"Channel must exist"}, Attributes: []string{"channel"}}

@@ -132,7 +132,7 @@ func (d *Door) deleteMessage(ctx context.Context, c caller, r *request) (any, er
 func (d *Door) retryMessage(ctx context.Context, c caller, r *request) (any, error) {
 	return d.messageCommand(ctx, c, r, func(number, id int64) (domain.Post, domain.TicketSeen, error) {
 		p, t, err := d.desk.retryPost(ctx, c.actor(), number, id)
-		if domain.CodeOf(err) == domain.CodeNotFound {
+		if notFound(err) {
 			err = plainError{http.StatusUnprocessableEntity, "Couldn't find Message with 'id'=" + r.value("message")}
 		}
 		return p, t, err

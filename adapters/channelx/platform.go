@@ -112,13 +112,13 @@ func (p Platform) Start(ctx context.Context, by domain.Token, ch domain.Channel,
 		return uuid.Nil, err
 	}
 	identity, err := p.door.People.Identity(ctx, ch.ID, ref)
-	if domain.CodeOf(err) == domain.CodeNotFound {
+	if notFound(err) {
 		if err := p.door.Freshness.FreshFor(ctx, domain.AccountKey(by.Account)); err != nil {
 			return uuid.Nil, err
 		}
 		identity, err = p.door.People.Identity(ctx, ch.ID, ref)
 	}
-	if domain.CodeOf(err) == domain.CodeNotFound {
+	if notFound(err) {
 		return uuid.Nil, &domain.Error{Code: domain.CodeConflict, Field: "contact_ref", Message: "is the source_id of no contact of this channel"}
 	}
 	if err != nil {

@@ -48,6 +48,11 @@ type plainError struct {
 // Error gives the text.
 func (e plainError) Error() string { return e.text }
 
+// missing refuses a request that does not have what it must.
+func missing(name string) error {
+	return plainError{http.StatusUnprocessableEntity, "param is missing or the value is empty or invalid: " + name}
+}
+
 // errBadRequest is a request that cannot be read.
 var errBadRequest = errors.New("bad request")
 

@@ -94,7 +94,7 @@ func (d *Door) changeMembers(ctx context.Context, c caller, r *request, change f
 	}
 	given, ok := r.params.integers("user_ids")
 	if !ok {
-		return nil, plainError{status: http.StatusUnprocessableEntity, text: "param is missing or the value is empty or invalid: user_ids"}
+		return nil, missing("user_ids")
 	}
 	known := d.operators(c.account.Name, domain.RoleReader)
 	if r.Method != http.MethodDelete && slices.ContainsFunc(given, func(id int64) bool { return !slices.Contains(known, id) }) {

@@ -89,11 +89,11 @@ func named(a domain.Account) domain.Named {
 // operator finds an operator of an account, and the role they have on the wire.
 func (v *view) operator(account string, id int64) (o domain.Operator, role string, ok bool) {
 	tokens := v.directory.Tokens(account)
-	role = "agent"
+	role = roleAgent
 	if a, ok := v.directory.Agent(account, id); ok {
 		for _, t := range tokens {
 			if t.Agent == id && t.Role.Allows(domain.RoleAdmin) {
-				role = "administrator"
+				role = roleAdministrator
 			}
 		}
 		return domain.OperatorOfAgent(a), role, true
@@ -101,7 +101,7 @@ func (v *view) operator(account string, id int64) (o domain.Operator, role strin
 	for _, t := range tokens {
 		if o := domain.OperatorOfToken(t); o.ID == id {
 			if t.Role.Allows(domain.RoleAdmin) {
-				role = "administrator"
+				role = roleAdministrator
 			}
 			return o, role, true
 		}
