@@ -34,7 +34,7 @@ func (k desk) Request(ch domain.Channel, d domain.Delivery) (domain.Call, error)
 		key, url = d.ID, url+"/function"
 	case domain.DeliverClose:
 		text, key = "closed by "+string(d.Subject.Reason), d.ID
-	case domain.DeliverMessage, domain.DeliverSubscription:
+	case domain.DeliverMessage, domain.DeliverSubscription, domain.DeliverNotice:
 	}
 	if text == "unfit" {
 		return domain.Call{}, errors.New("the text is unfit")

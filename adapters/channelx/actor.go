@@ -42,3 +42,12 @@ func (a actor) sees(channel string) error {
 	}
 	return nil
 }
+
+// operatorBehind is who a token acts as: the agent that it is bound to, whose
+// number comes with it, or else the token itself, and 0.
+func operatorBehind(in directory, t domain.Token) (o domain.Operator, agent int64) {
+	if a, ok := in.Agent(t.Account, t.Agent); ok && t.Agent != 0 {
+		return domain.OperatorOfAgent(a), a.Number
+	}
+	return domain.OperatorOfToken(t), 0
+}

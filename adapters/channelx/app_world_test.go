@@ -114,7 +114,7 @@ func newOffice(t *testing.T) *office {
 func (o *office) config() Config {
 	return Config{
 		Directory: o, Inboxes: o, InboxAdmin: o, Endpoints: o, Log: o, Webhooks: o, People: o, Tickets: o, Numbers: officeNumbers{o}, Freshness: o, Presence: o, Keeper: o, Minter: o,
-		PublicURL: "http://parley.example.com", Limits: Limits{Searches: 20}, Now: func() time.Time { return officeNoon }, Random: rand.Reader,
+		Limits: Limits{Searches: 20}, Now: func() time.Time { return officeNoon }, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 }

@@ -42,13 +42,8 @@ func (c *crew) of(account string) *muster {
 	m = &muster{at: now, admin: map[int64]bool{}}
 	if a, ok := c.directory.Account(account); ok && !a.Disabled {
 		for _, t := range c.staff.ActingTokens(account) {
-			operator := domain.OperatorOfToken(t).ID
-			if t.Agent != 0 {
-				if agent, ok := c.directory.Agent(account, t.Agent); ok {
-					operator = agent.Number
-				}
-			}
-			m.admin[operator] = m.admin[operator] || t.Role.Allows(domain.RoleAdmin)
+			o, _ := operatorBehind(c.directory, t)
+			m.admin[o.ID] = m.admin[o.ID] || t.Role.Allows(domain.RoleAdmin)
 		}
 	}
 	if len(c.accounts) >= maxKnown {

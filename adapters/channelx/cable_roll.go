@@ -74,7 +74,7 @@ func (r *roll) page(account string, kind domain.PresenceKind) *rollPage {
 	return p
 }
 
-// note tells that somebody is there. The others nodes hear of it within a second
+// note tells that somebody is there. The other nodes hear of it within a second
 // or two; it is forgotten if this process dies before, or the table is away.
 func (r *roll) note(account string, kind domain.PresenceKind, id int64) {
 	r.mu.Lock()

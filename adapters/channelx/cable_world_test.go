@@ -121,7 +121,7 @@ func newStudio(t *testing.T, log *fakeLog, change ...studioConfig) *studio {
 	var err error
 	s.door, err = New(Config{
 		Directory: s, Inboxes: s, InboxAdmin: s, Endpoints: s, Log: s, Webhooks: s, People: s, Tickets: s, Posts: studioPosts{s}, Numbers: officeNumbers{s.office},
-		Freshness: s, Presence: s, Keeper: s, Minter: s, PublicURL: "http://parley.example.com", Now: time.Now, Random: rand.Reader,
+		Freshness: s, Presence: s, Keeper: s, Minter: s, Now: time.Now, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), Registerer: s.reg, Sockets: sockets,
 	})
 	if err != nil {

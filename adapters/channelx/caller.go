@@ -16,7 +16,6 @@ type caller struct {
 	operator      domain.Operator
 	agent         int64 // 0 = the token acts as itself
 	admin, reader bool
-	token         domain.Token
 	all           func(account string) []domain.Channel
 }
 
@@ -97,12 +96,10 @@ func (d *Door) identify(r *http.Request) (caller, error) {
 		return caller{}, errSuspended
 	}
 	c := caller{
-		account: account, operator: domain.OperatorOfToken(token), token: token, all: d.Inboxes.Channels,
+		account: account, all: d.Inboxes.Channels,
 		admin: token.Role.Allows(domain.RoleAdmin), reader: !token.Role.Allows(domain.RoleAgent),
 	}
-	if agent, ok := d.Directory.Agent(account.Name, token.Agent); ok && token.Agent != 0 {
-		c.operator, c.agent = domain.OperatorOfAgent(agent), agent.Number
-	}
+	c.operator, c.agent = operatorBehind(d.Directory, token)
 	return c, nil
 }
 

@@ -11,9 +11,6 @@ import (
 // anyStatus is the value of a filter that every status meets.
 const anyStatus = "all"
 
-// filterEqual is what numbers can be asked that always are there.
-var filterEqual = []domain.Comparison{domain.EqualTo, domain.NotEqualTo}
-
 // conversationKeys are the attributes of a conversation that a filter may name.
 var conversationKeys = map[string]filterKey{
 	"status":           {allowed: filterEqual, value: isStatus},
@@ -30,11 +27,6 @@ var conversationKeys = map[string]filterKey{
 
 func isStatus(text string) bool {
 	return text == anyStatus || slices.Contains(domain.TicketStatuses, domain.TicketStatus(text))
-}
-
-func isNumber(text string) bool {
-	_, err := strconv.ParseInt(text, 10, 64)
-	return err == nil
 }
 
 // filterConversations lists the conversations that meet conditions.

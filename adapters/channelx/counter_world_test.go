@@ -46,7 +46,7 @@ func newCounter(t *testing.T, change ...func(*Config)) *counter {
 	cfg := Config{
 		Directory: w.office, Inboxes: counterInboxes{w.office}, InboxAdmin: w.office, Endpoints: w.office, Webhooks: w.ledger, People: w.ledger,
 		Tickets: counterTickets{w.ledger, w}, Posts: ledgerPosts{w.ledger}, Numbers: ledgerNumbers{w.ledger}, Locks: w.ledger, Log: w.ledger,
-		Freshness: w.ledger, Presence: w.office, Keeper: w, Minter: w.office, PublicURL: "http://parley.example.com",
+		Freshness: w.ledger, Presence: w.office, Keeper: w, Minter: w.office,
 		Limits: Limits{Counts: 3, Attachment: 1 << 20}, Now: w.ledger.time, Random: rand.Reader,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +43,6 @@ type Config struct {
 	Presence   presence
 	Keeper     keeper
 	Minter     minter
-	PublicURL  string // of this installation, for what clients are told to fetch
 	Limits     Limits
 	Now        func() time.Time
 	Random     io.Reader
@@ -126,4 +127,22 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.messageRoutes(mux)
 	d.clientRoutes(mux)
 	d.cableRoutes(mux)
+}
+
+// MaxBody bounds the body of a request, in bytes; 0 where it is none of the door's.
+// Only those with files may be large.
+func (d *Door) MaxBody(r *http.Request) int64 {
+	if !strings.HasPrefix(r.URL.Path, "/api/v1/") && !strings.HasPrefix(r.URL.Path, "/public/api/") {
+		return 0
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" {
+		return maxPlainBody
+	}
+	return d.maxBody()
+}
+
+// Lasts tells whether a request has no end in sight: a socket.
+func (d *Door) Lasts(r *http.Request) bool {
+	return strings.TrimSuffix(r.URL.Path, "/") == "/cable"
 }

@@ -122,7 +122,7 @@ func TestDoor_Callers(t *testing.T) {
 	s := newStand(t, Limits{})
 	who := func(_ context.Context, c caller, _ *request) (any, error) {
 		a := c.actor()
-		return []any{c.account.Name, c.token.ID, c.operator.ID, c.agent, c.admin, c.reader, a.role, a.operator.ID == c.operator.ID, a.channels}, nil
+		return []any{c.account.Name, c.operator.ID, c.agent, c.admin, c.reader, a.role, a.operator.ID == c.operator.ID, a.channels}, nil
 	}
 	for pattern, n := range map[string]need{"GET /open": open, "GET /write": write, "GET /admin": admin} {
 		s.app(s.mux, pattern, n, who)
@@ -132,9 +132,9 @@ func TestDoor_Callers(t *testing.T) {
 	bridge := domain.OperatorOfToken(domain.Token{ID: "t1", Account: "acme"}).ID
 	reader := domain.OperatorOfToken(domain.Token{ID: "t4", Account: "acme"}).ID
 	const account = "/api/v1/accounts/7"
-	asAdmin := fmt.Sprintf(`["acme","t1",%d,0,true,false,"administrator",true,["c1","c2"]]`, bridge)
-	asAgent := `["acme","t2",4,4,false,false,"agent",true,["c1"]]`
-	asReader := fmt.Sprintf(`["acme","t4",%d,0,false,true,"agent",true,[]]`, reader)
+	asAdmin := fmt.Sprintf(`["acme",%d,0,true,false,"administrator",true,["c1","c2"]]`, bridge)
+	asAgent := `["acme",4,4,false,false,"agent",true,["c1"]]`
+	asReader := fmt.Sprintf(`["acme",%d,0,false,true,"agent",true,[]]`, reader)
 	for _, tt := range []struct {
 		path    string
 		headers []string
@@ -159,7 +159,7 @@ func TestDoor_Callers(t *testing.T) {
 		{account + "/open", []string{"Authorization", "bearer the-admin"}, 200, asAdmin},
 		{account + "/open", []string{accessToken, "the-admin", "Authorization", "Bearer wrong"}, 200, asAdmin},
 		{account + "/open", []string{accessToken, "an-agent"}, 200, asAgent},
-		{account + "/open", []string{accessToken, "a-program"}, 200, fmt.Sprintf(`["acme","t3",%d,0,false,false,"agent",true,["c1"]]`, program)},
+		{account + "/open", []string{accessToken, "a-program"}, 200, fmt.Sprintf(`["acme",%d,0,false,false,"agent",true,["c1"]]`, program)},
 		{account + "/open", []string{accessToken, "a-reader"}, 200, asReader},
 		{account + "/write", []string{accessToken, "a-reader"}, 401, noSuchRight},
 		{account + "/write", []string{accessToken, "an-agent"}, 200, asAgent},

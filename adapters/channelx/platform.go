@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -32,24 +31,6 @@ type Platform struct {
 // Platform gives the tickets behind the door to another one.
 func (d *Door) Platform(numbers ticketNumbers) Platform { return Platform{door: d, numbers: numbers} }
 
-// MaxBody bounds the body of a request, in bytes; 0 where it is none of the door's.
-// Only those with files may be large.
-func (d *Door) MaxBody(r *http.Request) int64 {
-	if !strings.HasPrefix(r.URL.Path, "/api/v1/") && !strings.HasPrefix(r.URL.Path, "/public/api/") {
-		return 0
-	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" {
-		return maxPlainBody
-	}
-	return d.maxBody()
-}
-
-// Lasts tells whether a request has no end in sight: a socket.
-func (d *Door) Lasts(r *http.Request) bool {
-	return strings.TrimSuffix(r.URL.Path, "/") == "/cable"
-}
-
 // actorOf is who a platform token acts as. The platform API knows no inboxes, so a
 // token of any role may act on all of them there.
 func (d *Door) actorOf(t domain.Token) (actor, error) {
@@ -57,10 +38,7 @@ func (d *Door) actorOf(t domain.Token) (actor, error) {
 	if !ok {
 		return actor{}, domain.Errorf(domain.CodeNotFound, "there is no account %s", t.Account)
 	}
-	operator, number := domain.OperatorOfToken(t), int64(0)
-	if agent, ok := d.Directory.Agent(t.Account, t.Agent); ok && t.Agent != 0 {
-		operator, number = domain.OperatorOfAgent(agent), agent.Number
-	}
+	operator, number := operatorBehind(d.Directory, t)
 	a := actor{account: account, operator: &operator, agent: number, role: roleAgent}
 	if t.Role.Allows(domain.RoleAdmin) {
 		a.role = roleAdministrator

@@ -10,17 +10,28 @@ import (
 
 // directory is what has been set up, in memory, as it is now.
 type directory interface {
+	accounts
+	workforce
+}
+
+// accounts are the accounts, and the tokens that let programs into them.
+type accounts interface {
 	// Token finds a platform token by its secret. That of a disabled account is good
 	// for nothing: it comes with false.
 	Token(secret string) (domain.Token, bool)
-	Account(name string) (domain.Account, bool)
-	// AccountByNumber finds an account by domain.Account.WireNumber.
-	AccountByNumber(number int64) (domain.Account, bool)
-	Agent(account string, number int64) (domain.Agent, bool)
-	Agents(account string) []domain.Agent
 	// Tokens lists all tokens of an account, also those that exist by configuration:
 	// whoever may act can be given a conversation.
 	Tokens(account string) []domain.Token
+	Account(name string) (domain.Account, bool)
+	// AccountByNumber finds an account by domain.Account.WireNumber.
+	AccountByNumber(number int64) (domain.Account, bool)
+}
+
+// workforce is who answers in an account, and with what: teams are its queues,
+// labels its tags.
+type workforce interface {
+	Agent(account string, number int64) (domain.Agent, bool)
+	Agents(account string) []domain.Agent
 	Queue(account string, number int64) (domain.Queue, bool)
 	Queues(account string) []domain.Queue
 	Tags(account string) []domain.Tag
@@ -64,16 +75,27 @@ type webhooks interface {
 
 // people reads persons and identities. CodeNotFound where there is none.
 type people interface {
+	persons
+	identities
+}
+
+// persons reads those who write to an account, on whatever inbox.
+type persons interface {
 	Person(ctx context.Context, account string, id int64) (domain.PersonSeen, error)
 	// PersonBy finds the one whom the first field of the key that is set names.
 	PersonBy(ctx context.Context, account string, key domain.PersonKey) (domain.PersonSeen, error)
 	// Persons lists a part, and tells how many there are in all.
 	Persons(ctx context.Context, q domain.PersonQuery) ([]domain.PersonSeen, int64, error)
+}
+
+// identities reads how inboxes know persons.
+type identities interface {
 	Identity(ctx context.Context, channel, sourceID string) (domain.Identity, error)
 	// IdentitiesBySource finds one of an account by source id alone, oldest first.
 	IdentitiesBySource(ctx context.Context, account, sourceID string) ([]domain.Identity, error)
-	// IdentityByToken finds the one that a token listens to, by the token's SHA-256 in hex.
-	IdentityByToken(ctx context.Context, hash string) (domain.Identity, domain.Person, string, error) // and the account
+	// IdentityByToken finds the one that a token listens to, by the token's SHA-256 in
+	// hex, with its person and account.
+	IdentityByToken(ctx context.Context, hash string) (domain.Identity, domain.Person, string, error)
 	IdentityByID(ctx context.Context, id int64) (domain.Identity, error)
 }
 
@@ -90,17 +112,24 @@ type tickets interface {
 
 // posts reads posts. CodeNotFound where there is none.
 type posts interface {
+	postsByName
+
 	Posts(ctx context.Context, q domain.PostQuery) ([]domain.Post, error)
 	Post(ctx context.Context, account string, number, id int64) (domain.Post, error)
-	// PostBySource finds the newest post of a ticket that has a source id.
-	PostBySource(ctx context.Context, account string, number int64, sourceID string) (domain.Post, error)
-	// PostByKey finds the post of a ticket that came with an idempotency key.
-	PostByKey(ctx context.Context, account string, number int64, key string) (domain.Post, error)
 	// UnreadPosts lists what the contact has not read: public, not incoming, sent or
 	// delivered, created at or before a time; oldest first, at most limit.
 	UnreadPosts(ctx context.Context, account string, number int64, until time.Time, limit int) ([]domain.Post, error)
 	// PostsSince counts the posts of a ticket since a time, up to most.
 	PostsSince(ctx context.Context, account string, number int64, since time.Time, most int) (int, error)
+}
+
+// postsByName finds posts by what integrations call them. CodeNotFound where there
+// is none.
+type postsByName interface {
+	// PostBySource finds the newest post of a ticket that has a source id.
+	PostBySource(ctx context.Context, account string, number int64, sourceID string) (domain.Post, error)
+	// PostByKey finds the post of a ticket that came with an idempotency key.
+	PostByKey(ctx context.Context, account string, number int64, key string) (domain.Post, error)
 }
 
 // numbers gives out ids. They are unique whatever becomes of the database.

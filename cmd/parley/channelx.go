@@ -95,7 +95,7 @@ func (n *node) channelX(ctx context.Context, numbers ids) (*channelx.Door, error
 	cfg := channelx.Config{
 		Directory: staffed{n.registry}, Inboxes: n.registry, InboxAdmin: n.registry, Endpoints: n.registry, Webhooks: n.registry, Log: n.store, Freshness: n,
 		Numbers: numbers.blocks, Locks: locks{postgres.NewLocks(pool, lockWait)}, Presence: projections.NewPresence(n.pool, n.cfg.now),
-		Keeper: noFiles{}, Minter: n.registry, PublicURL: n.cfg.publicURL, Now: n.cfg.now, Random: rand.Reader,
+		Keeper: noFiles{}, Minter: n.registry, Now: n.cfg.now, Random: rand.Reader,
 		Logger: n.cfg.logger, Registerer: n.metrics, Sockets: &channelx.Sockets{Tail: tail, Staff: n.registry, Most: n.cfg.ChannelXSockets, PerAddress: n.cfg.ChannelXPerAddress},
 	}
 	cfg.Limits = channelx.Limits{
