@@ -73,9 +73,12 @@ func (d *Door) clientSubmit(ctx context.Context, inbox domain.Channel, r *reques
 	if !p.Public() {
 		return nil, errNotThere
 	}
-	values, err := submitted(r.params)
+	values, given, err := submitted(r.params)
 	if err != nil {
 		return nil, err
+	}
+	if !given {
+		return d.viewed(ctx, inbox.Account).clientMessage(d.channelOf(s.ticket), p, s.ticket.Person), nil // what was submitted stays
 	}
 	p, t, err := d.desk.submit(ctx, d.contactOf(inbox), s.ticket.Number, id, values)
 	if err != nil {
@@ -85,19 +88,39 @@ func (d *Door) clientSubmit(ctx context.Context, inbox domain.Channel, r *reques
 }
 
 // submitted reads the values that a contact submits: an object, or a list of them.
-func submitted(p *params) ([]domain.Object, error) {
+func submitted(p *params) (values []domain.Object, given bool, err error) {
 	if value, ok := p.object("submitted_values"); ok {
-		return []domain.Object{value}, nil
+		return []domain.Object{submittedValue(value)}, true, nil
 	}
-	list, _ := p.list("submitted_values")
+	list, given := p.list("submitted_values")
 	if len(list) > maxSubmitted {
-		return nil, invalidRecord{Texts: []string{"Content attributes has too many submitted values"}, Attributes: []string{"content_attributes"}}
+		return nil, given, invalidRecord{Texts: []string{"Content attributes has too many submitted values"}, Attributes: []string{"content_attributes"}}
 	}
-	values := make([]domain.Object, 0, len(list))
+	values = make([]domain.Object, 0, len(list))
 	for _, v := range list {
 		if value, ok := v.(map[string]any); ok {
-			values = append(values, value)
+			values = append(values, submittedValue(value))
 		}
 	}
-	return values, nil
+	return values, given, nil
+}
+
+// submittedValue keeps the members of a value that there are (channelx.md 5.1).
+func submittedValue(value map[string]any) domain.Object {
+	kept := only(value, "name", "title", "value")
+	if survey, ok := value["csat_survey_response"].(map[string]any); ok {
+		kept["csat_survey_response"] = map[string]any(only(survey, "feedback_message", "rating"))
+	}
+	return kept
+}
+
+// only copies some members of an object.
+func only(of map[string]any, names ...string) domain.Object {
+	kept := domain.Object{}
+	for _, name := range names {
+		if v, ok := of[name]; ok {
+			kept[name] = v
+		}
+	}
+	return kept
 }

@@ -2,6 +2,7 @@ package channelx
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,6 +177,28 @@ func TestClientSees(t *testing.T) {
 	// Notes are not there for contacts, not even to be changed.
 	note := w.gets(t, adminToken, http.MethodPost, "/conversations/1/messages", `{"content":"secret","private":true}`)
 	w.denied(t, http.MethodPatch, "/contacts/"+claimed+"/conversations/1/messages/"+number(t, at(t, note, "id")), `{"submitted_values":[]}`, http.StatusNotFound)
+}
+
+// Ensure that what a contact submits is what a form has, and stays until something
+// else is submitted.
+func TestClientSubmits(t *testing.T) {
+	t.Parallel()
+	w := newCounter(t)
+	w.told(t, http.MethodPost, "/contacts", `{"source_id":"device-1"}`)
+	id := number(t, at(t, w.told(t, http.MethodPost, "/contacts/device-1/conversations", ""), "id"))
+	asked := w.gets(t, adminToken, http.MethodPost, "/conversations/"+id+"/messages", `{"content":"How was it?"}`)
+	path := "/contacts/device-1/conversations/" + id + "/messages/" + number(t, at(t, asked, "id"))
+	body := `{"submitted_values":{"value":"y","deleted":true,"csat_survey_response":{"rating":5,"by":"me"}}}`
+	want := map[string]any{"value": "y", "csat_survey_response": map[string]any{"rating": 5.0}}
+	for _, body := range []string{body, "", `{}`, `{"content":"I never asked"}`, `{"submitted_values":"?"}`} {
+		got := w.told(t, http.MethodPatch, path, body)
+		if list := at(t, got, "content_attributes", "submitted_values"); !reflect.DeepEqual(list, []any{want}) || at(t, got, "content") != "How was it?" {
+			t.Errorf("after %s: %v", body, got)
+		}
+	}
+	if got := w.told(t, http.MethodPatch, path, `{"submitted_values":[]}`); !reflect.DeepEqual(at(t, got, "content_attributes", "submitted_values"), []any{}) {
+		t.Errorf("nothing submitted: %v", got)
+	}
 }
 
 // Ensure that nobody reads what another contact wrote because they said something
