@@ -1,7 +1,6 @@
 package channelx
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,22 +30,17 @@ var (
 	}
 )
 
-// unfiltered refuses a filter as the original does.
-func unfiltered(text string) error {
-	return plainError{status: http.StatusUnprocessableEntity, text: text}
-}
-
 // readConditions reads the lines of a filter over attributes with these keys.
 // Further keys are the account's own where the line says that they are.
 func readConditions(lines []any, keys map[string]filterKey) ([]domain.Condition, error) {
 	if len(lines) > maxConditions {
-		return nil, unfiltered("Too many conditions (maximum is " + strconv.Itoa(maxConditions) + ")")
+		return nil, unfit("Too many conditions (maximum is %d)", maxConditions)
 	}
 	conditions := make([]domain.Condition, 0, len(lines))
 	for _, line := range lines {
 		members, ok := line.(map[string]any)
 		if !ok {
-			return nil, unfiltered("Invalid payload. Every condition should be an object.")
+			return nil, unfit("Invalid payload. Every condition should be an object.")
 		}
 		c, err := readCondition(members, keys)
 		if err != nil {
@@ -65,11 +59,11 @@ func readCondition(line map[string]any, keys map[string]filterKey) (domain.Condi
 	case c.Custom && name != "":
 		key = filterKey{allowed: filterAny}
 	case !known:
-		return c, unfiltered("Invalid attribute key - [" + domain.Cut(name, domain.MaxNumberedName) + "]. The key should be one of [" +
-			strings.Join(keysOf(keys), ",") + "] or a custom attribute defined in the account.")
+		return c, unfit("Invalid attribute key - [%s]. The key should be one of [%s] or a custom attribute defined in the account.",
+			domain.Cut(name, domain.MaxNumberedName), strings.Join(keysOf(keys), ","))
 	}
 	if !slices.Contains(key.allowed, c.Compare) {
-		return c, unfiltered("Invalid operator. The allowed operators for " + name + " are [" + comparisons(key.allowed) + "].")
+		return c, unfit("Invalid operator. The allowed operators for %s are [%s].", name, comparisons(key.allowed))
 	}
 	var err error
 	if c.Or, err = joined(line["query_operator"]); err != nil {
@@ -104,7 +98,7 @@ func joined(value any) (bool, error) {
 	case "OR":
 		return true, nil
 	default:
-		return false, unfiltered(`Query operator must be either "AND" or "OR".`)
+		return false, unfit(`Query operator must be either "AND" or "OR".`)
 	}
 }
 
@@ -114,7 +108,7 @@ func readValues(value any, name string, compare domain.Comparison, key filterKey
 	if !ok {
 		list = []any{value}
 	}
-	invalid := unfiltered("Invalid value. The values provided for " + name + " are invalid")
+	invalid := unfit("Invalid value. The values provided for %s are invalid", name)
 	if len(list) > maxConditions {
 		return nil, invalid
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"time"
 
@@ -185,8 +184,3 @@ func refused(err error) bool {
 
 // notFound tells whether a row is not there.
 func notFound(err error) bool { return domain.CodeOf(err) == domain.CodeNotFound }
-
-// unfit refuses a request with a text of its own.
-func unfit(format string, args ...any) error {
-	return plainError{http.StatusUnprocessableEntity, fmt.Sprintf(format, args...)}
-}

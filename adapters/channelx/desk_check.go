@@ -235,7 +235,7 @@ func (in postInput) checked(a actor) (postInput, error) {
 	}
 	in.EchoID = domain.Cut(in.EchoID, maxEcho)
 	if !slices.Contains(contentTypes, in.ContentType) {
-		return in, unfit("'%s' is not a valid content_type", domain.Cut(in.ContentType, maxQuoted))
+		return in, invalidChoice(in.ContentType, "content_type")
 	}
 	var f faults
 	if in.Content != nil {

@@ -27,7 +27,7 @@ func (d *desk) open(ctx context.Context, a actor, in ticketInput) (domain.Ticket
 // checked makes a ticket that is asked for what is kept, or refuses it.
 func (in ticketInput) checked(a actor) (ticketInput, error) {
 	if in.Status != "" && !in.Status.Known() {
-		return in, unfit("'%s' is not a valid status", domain.Cut(string(in.Status), maxQuoted))
+		return in, invalidChoice(string(in.Status), "status")
 	}
 	in.SourceID = clean(in.SourceID)
 	in.Custom, in.Additional = tidyObject(in.Custom), tidyObject(in.Additional)

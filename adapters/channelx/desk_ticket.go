@@ -14,7 +14,7 @@ import (
 // (channelx.md 4.5). A ticket that is there already stays as it is.
 func (d *desk) turn(ctx context.Context, a actor, number int64, status domain.TicketStatus, snoozedUntil *time.Time) (domain.TicketSeen, error) {
 	if status != "" && !status.Known() {
-		return domain.TicketSeen{}, unfit("'%s' is not a valid status", domain.Cut(string(status), maxQuoted))
+		return domain.TicketSeen{}, invalidChoice(string(status), "status")
 	}
 	return d.aboutTicket(ctx, toTurn, a, number, func(ctx context.Context, t *draft) error {
 		if status == "" {
@@ -102,7 +102,7 @@ func (d *desk) label(ctx context.Context, a actor, number int64, labels []string
 // setPriority gives a ticket a priority; "" takes it away.
 func (d *desk) setPriority(ctx context.Context, a actor, number int64, priority string) (domain.TicketSeen, error) {
 	if priority != "" && !slices.Contains(domain.TicketPriorities, priority) {
-		return domain.TicketSeen{}, unfit("'%s' is not a valid priority", domain.Cut(priority, maxQuoted))
+		return domain.TicketSeen{}, invalidChoice(priority, "priority")
 	}
 	return d.aboutTicket(ctx, toPrioritise, a, number, func(ctx context.Context, t *draft) error {
 		after := t.ticket

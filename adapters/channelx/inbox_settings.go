@@ -1,11 +1,9 @@
 package channelx
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/parley-im/parley/domain"
 )
@@ -72,8 +70,8 @@ func changeText(to *string, p *params, most int, label string, wrong *invalidRec
 	switch {
 	case strings.ContainsRune(text, 0):
 		wrong.add(attribute, label+" is invalid")
-	case len(text) > most && utf8.RuneCountInString(text) > most:
-		wrong.add(attribute, fmt.Sprintf("%s is too long (maximum is %d characters)", label, most))
+	case tooLong(text, most):
+		wrong.add(attribute, tooLongText(label, most))
 	default:
 		*to = text
 	}

@@ -3,6 +3,7 @@ package channelx
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -51,6 +52,16 @@ func (e plainError) Error() string { return e.text }
 // missing refuses a request that does not have what it must.
 func missing(name string) error {
 	return plainError{http.StatusUnprocessableEntity, "param is missing or the value is empty or invalid: " + name}
+}
+
+// unfit refuses a request with a text of its own.
+func unfit(format string, args ...any) error {
+	return plainError{http.StatusUnprocessableEntity, fmt.Sprintf(format, args...)}
+}
+
+// invalidChoice refuses a value that is none of a closed set.
+func invalidChoice(value, attribute string) error {
+	return unfit("'%s' is not a valid %s", domain.Cut(value, maxQuoted), attribute)
 }
 
 // errBadRequest is a request that cannot be read.
