@@ -108,7 +108,8 @@ func (d *Door) ticketGiven(ctx context.Context, c caller, p *params) (ticketInpu
 	case strings.TrimSpace(in.SourceID) == "":
 		return in, errNotThere
 	default:
-		identity, err := d.identityGiven(ctx, c, in.SourceID)
+		inbox, _ := p.integer("inbox_id")
+		identity, err := d.identityGiven(ctx, c, in.SourceID, inbox)
 		if err != nil {
 			return in, err
 		}
@@ -131,24 +132,38 @@ func (d *Door) ticketGiven(ctx context.Context, c caller, p *params) (ticketInpu
 }
 
 // identityGiven finds the identity that a source id names in the inboxes that the
-// caller may see: the oldest, where several inboxes know it.
-func (d *Door) identityGiven(ctx context.Context, c caller, source string) (domain.Identity, error) {
+// caller may see: where several inboxes know it, that of the inbox that is named, or
+// else the oldest.
+func (d *Door) identityGiven(ctx context.Context, c caller, source string, inbox int64) (domain.Identity, error) {
 	list, err := d.People.IdentitiesBySource(ctx, c.account.Name, source)
 	if err != nil {
 		return domain.Identity{}, err
 	}
+	var found domain.Identity
 	err = errNotThere
 	for _, i := range list {
 		ch, ok := d.Inboxes.Channel(i.Channel)
-		if !ok {
-			continue
-		}
-		if c.sees(ch) {
+		switch named := ch.Inbox.Number == inbox; {
+		case !ok:
+		case !c.sees(ch) && named:
+			return domain.Identity{}, errNoRight
+		case !c.sees(ch):
+			err = errNoRight
+		case named:
 			return i, nil
+		case found.ID == 0:
+			found = i
 		}
-		err = errNoRight
 	}
-	return domain.Identity{}, err
+	if found.ID != 0 {
+		return found, nil
+	}
+	return found, err
+}
+
+// invalidChoice refuses a value that is none of a closed set.
+func invalidChoice(value, attribute string) error {
+	return unfit("'%s' is not a valid %s", domain.Cut(value, maxQuoted), attribute)
 }
 
 // The answer to a change of status.

@@ -48,6 +48,24 @@ func TestConversationCreated(t *testing.T) {
 		`{"error":"'bogus' is not a valid message_type"}`)
 }
 
+// Ensure that an inbox that is named is where a source id is looked for first.
+func TestConversationCreated_SourceOfTwoInboxes(t *testing.T) {
+	t.Parallel()
+	w := newCounter(t)
+	for _, inbox := range []string{"3", "4"} {
+		w.gets(t, adminToken, http.MethodPost, "/contacts", `{"inbox_id":`+inbox+`,"source_id":"device-1"}`)
+	}
+	for body, inbox := range map[string]float64{
+		`{"source_id":"device-1"}`: 3, `{"source_id":"device-1","inbox_id":3}`: 3, `{"source_id":"device-1","inbox_id":"4"}`: 4,
+		`{"source_id":"device-1","inbox_id":99}`: 3,
+	} {
+		if made := w.gets(t, adminToken, http.MethodPost, "/conversations", body); at(t, made, "inbox_id") != inbox {
+			t.Errorf("%s is opened in %v", body, at(t, made, "inbox_id"))
+		}
+	}
+	w.refuses(t, ruisToken, http.MethodPost, "/conversations", `{"source_id":"device-1","inbox_id":4}`, http.StatusUnauthorized, noRight)
+}
+
 // Ensure that whoever is no member of an inbox does nothing in it, and that a reader
 // changes nothing.
 func TestConversationAccess(t *testing.T) {
