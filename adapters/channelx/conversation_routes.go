@@ -161,11 +161,6 @@ func (d *Door) identityGiven(ctx context.Context, c caller, source string, inbox
 	return found, err
 }
 
-// invalidChoice refuses a value that is none of a closed set.
-func invalidChoice(value, attribute string) error {
-	return unfit("'%s' is not a valid %s", domain.Cut(value, maxQuoted), attribute)
-}
-
 // The answer to a change of status.
 type (
 	toggledStatus struct {
