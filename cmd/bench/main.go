@@ -55,6 +55,7 @@ var figures = []struct {
 	{"projection", measureProjection},
 	{"delivery", measureDelivery},
 	{"ring", measureRing},
+	{"tickets", measureTickets},
 	{"growth", measureGrowth},
 }
 
@@ -70,7 +71,7 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.json, "json", "bench.json", "`file` for the result with all rounds; empty writes none")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data, on the disk to be measured (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to measure (default: built from this tree)")
-	flags.StringVar(&only, "run", "", "only these figures: ingest,projection,delivery,ring,growth")
+	flags.StringVar(&only, "run", "", "only these figures: ingest,projection,delivery,ring,tickets,growth")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
