@@ -51,9 +51,15 @@ func tooLongText(human string, limit int) string {
 
 // object makes sure that an object is not too large.
 func (f *faults) object(name, human string, o domain.Object) {
-	if b, err := json.Marshal(o); err != nil || len(b) > maxObject {
+	if oversized(o) {
 		f.add(name, human+" is too long")
 	}
+}
+
+// oversized tells whether an object is larger than what is kept of one.
+func oversized(o domain.Object) bool {
+	b, err := json.Marshal(o)
+	return err != nil || len(b) > maxObject
 }
 
 // attributes checks those of a ticket.

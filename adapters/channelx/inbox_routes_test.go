@@ -95,6 +95,15 @@ func TestAnInboxIsMadeWithAllThatARequestSets(t *testing.T) {
 	}
 }
 
+// Ensure the objects of an inbox are no larger than those of contacts.
+func TestWhatAnInboxKeepsIsBounded(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	long := `{"a":"` + strings.Repeat("x", maxObject) + `"}`
+	o.refuses(t, adminToken, http.MethodPatch, "/inboxes/3", `{"csat_config":`+long+`,"channel":{"additional_attributes":`+long+`}}`, http.StatusUnprocessableEntity,
+		`{"message":"Additional attributes is too long, Csat config is too long","attributes":["additional_attributes","csat_config"]}`)
+}
+
 func TestAReplyWindowCanBeTakenBack(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

@@ -35,7 +35,9 @@ func setInbox(ch *domain.Channel, p *params) error {
 	changeTimezone(i, p, &wrong)
 	changeBool(&i.CSAT, p, "csat_survey_enabled")
 	if config, ok := p.object("csat_config"); ok {
-		i.CSATConfig = config
+		if i.CSATConfig = config; oversized(config) {
+			wrong.add("csat_config", "Csat config is too long")
+		}
 	}
 	changeUnless(&i.NoEmailCollect, p, "enable_email_collect")
 	changeSenderName(i, p, &wrong)
@@ -95,6 +97,10 @@ func changeUnless(to *bool, p *params, path ...string) {
 func changeAttributes(i *domain.Inbox, p *params, wrong *invalidRecord) {
 	attributes, ok := p.object("channel", "additional_attributes")
 	if !ok {
+		return
+	}
+	if oversized(attributes) {
+		wrong.add("additional_attributes", "Additional attributes is too long")
 		return
 	}
 	hours, isNumber := attributes[replyWindow].(float64)
