@@ -3,6 +3,7 @@ package channelx
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -180,6 +181,9 @@ var (
 // tidyPerson makes what callers send of a person what is kept.
 func tidyPerson(p domain.Person) domain.Person {
 	p.Name, p.Avatar = clean(p.Name), strings.TrimSpace(clean(p.Avatar))
+	if domain.ValidateURL("avatar_url", p.Avatar, math.MaxInt) != nil {
+		p.Avatar = "" // no picture can be fetched from there, and pages that show it might run it
+	}
 	p.Email = strings.ToLower(strings.TrimSpace(clean(p.Email)))
 	p.Phone = strings.TrimSpace(clean(p.Phone))
 	if p.Identifier = clean(p.Identifier); strings.TrimSpace(p.Identifier) == "" {
