@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -40,6 +41,8 @@ func changes() []change {
 		{"credentials", changeCredentials},
 		{"credentials", changeCredentials},
 		{"framing", changeFraming},
+		{"brackets", changeForm},
+		{"brackets", changeForm},
 	}
 }
 
@@ -59,7 +62,9 @@ func (w *mutationWorld) mutate(rng *rand.Rand, m *mutant) {
 			}
 		}
 	}
-	if m.tree != nil {
+	if m.sentAs != "" {
+		m.body = m.encodeForm(rng)
+	} else if m.tree != nil {
 		var b strings.Builder
 		m.text(&b, m.tree)
 		m.body = []byte(b.String())
@@ -84,6 +89,7 @@ func (w *mutationWorld) spare(rng *rand.Rand, m *mutant) {
 			}
 		}
 	}
+	w.spareOffice(m)
 	if m.operator && (strings.Contains(m.path, "acme") || strings.Contains(m.path, "umbra")) {
 		m.path = "/v1/accounts/spare"
 	}
@@ -340,7 +346,8 @@ func changeQuery(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 	}
 	for range oneOf(rng, 1, 1, 1, 2, 300) {
 		m.query = append(m.query, field{oneOf(rng, "limit", "cursor", "channel", "contact", "status", "q", "from", "to", "stream", "type", "handler", "queue", "tag", "agent", "state", "kind",
-			"name", "x", "", "%zz", "access_token", "domain", "channel_uuid", "conversation_uuid", "refresh_token"), value()})
+			"name", "x", "", "%zz", "access_token", "domain", "channel_uuid", "conversation_uuid", "refresh_token", "page", "sort", "sort_by", "labels[]", "inbox_id", "team_id",
+			"updated_within", "before", "after", "source_id", "identifier", "identifier_hash", "assignee_type", "content_attributes[a]", "account_id"), value()})
 	}
 	return true
 }
@@ -389,7 +396,7 @@ func changeHeader(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 // changeCredentials takes the credentials away, or puts such in their place that
 // open nothing here.
 func changeCredentials(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
-	if m.fixed || m.operator || m.area == "other" {
+	if m.fixed || m.operator || m.public || m.area == "other" || m.area == "cable" {
 		return false
 	}
 	v := w.victim
@@ -404,7 +411,8 @@ func changeCredentials(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 	whole := []string{v.token, v.agent, v.reader, v.door, v.ism, v.kitSecret, v.refresh}
 	misplaced := map[string][]string{
 		"v1": {v.door, v.ism, v.kitSecret, v.access, v.refresh, w.sender.door, w.sender.kitSecret, w.sender.access}, "respondio": {v.token, v.agent, v.kitSecret, v.access, w.sender.token},
-		"kit": {v.token, v.reader, v.door, v.kitSecret, w.sender.token, w.sender.refresh},
+		"kit":      {v.token, v.reader, v.door, v.kitSecret, w.sender.token, w.sender.refresh},
+		"channelx": {v.door, v.kitSecret, v.access, w.sender.door, w.sender.kitSecret, w.sender.access, w.sender.desk.hmacToken},
 	}[m.area]
 	token := spoilt(oneOf(rng, whole...))
 	if rng.IntN(2) == 0 {
@@ -422,6 +430,16 @@ func changeCredentials(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 	if m.name == "GET /v1/openapi.json" {
 		m.stranger = false
 	}
+	if m.area == "channelx" {
+		m.headers = slices.DeleteFunc(m.headers, func(f field) bool {
+			return strings.Contains("api_access_token Api-Access-Token Authorization", f.name)
+		})
+	}
+	if m.area == "channelx" && rng.IntN(3) > 0 {
+		m.header(oneOf(rng, "api_access_token", "Api-Access-Token"), oneOf(rng, token, "", " "+token, token+","+token, "Bearer "+token))
+		m.fixed = true
+		return true
+	}
 	m.replaceHeader("Authorization", oneOf(rng, "Bearer "+token, "bearer  "+token, token, "Basic "+token, "Bearer "+token+","+token, "", "Bearer", "Bearer "+strings.Repeat("x", 20000)))
 	m.fixed = true
 	return true
@@ -431,4 +449,12 @@ func changeCredentials(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 func changeFraming(rng *rand.Rand, _ *mutationWorld, m *mutant) bool {
 	m.framing = oneOf(rng, "chunked", "chunked", "chunked", "bytewise", "short", "long", "bad chunk", "both", "no length", "two lengths", "negative", "te gzip", "trailers", "http/1.0", "http/9.9", "bare lf")
 	return true
+}
+
+// changeForm changes names with brackets in a form.
+func changeForm(_ *rand.Rand, _ *mutationWorld, m *mutant) bool {
+	if m.sentAs != "" {
+		m.brackets++
+	}
+	return m.sentAs != ""
 }

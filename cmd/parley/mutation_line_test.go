@@ -108,6 +108,10 @@ func (l *line) read(m *mutant) (*http.Response, []byte, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if response.StatusCode == http.StatusSwitchingProtocols { // a socket; it is not talked to
+			response.Close = true
+			return response, nil, nil
+		}
 		if response.StatusCode/100 == 1 {
 			continue
 		}
@@ -132,6 +136,14 @@ func (l *line) judge(m *mutant, response *http.Response, body, sent []byte) (fau
 	if !bytes.Contains(sent, []byte(l.world.mark)) && !m.operator && (bytes.Contains(body, []byte(l.world.mark)) || strings.Contains(fmt.Sprint(response.Header), l.world.mark)) {
 		faults = append(faults, fmt.Sprintf("the victim's data in an answer of %s: %.600s", m.name, body))
 	}
+	for _, secret := range l.world.victim.secrets {
+		if !m.operator && bytes.Contains(body, []byte(secret)) && !bytes.Contains(sent, []byte(secret)) {
+			faults = append(faults, fmt.Sprintf("a secret of the victim's in an answer of %s: %.600s", m.name, body))
+		}
+	}
+	if m.forbidden != "" && m.forbidden == m.method && status/100 == 2 {
+		faults = append(faults, fmt.Sprintf("a reader may not %s: %.300s", m.name, body))
+	}
 	if m.stranger && status/100 == 2 && m.area != "other" && response.Request.Method != http.MethodOptions && !open(m.path) {
 		faults = append(faults, fmt.Sprintf("let in with credentials of others at %s: %.300s", m.name, body))
 	}
@@ -139,9 +151,12 @@ func (l *line) judge(m *mutant, response *http.Response, body, sent []byte) (fau
 	if strings.Contains(kind, "json") && len(body) > 0 && !strings.Contains(kind, "ndjson") && (!json.Valid(body) || !utf8.Valid(body)) {
 		faults = append(faults, fmt.Sprintf("an answer of %s that is no JSON: %.300q", m.name, body))
 	}
-	if status/100 == 4 && response.Request.Method != http.MethodHead && !wellTold(status, kind, body) && !byNetHTTP(response, body) &&
+	if status/100 == 4 && response.Request.Method != http.MethodHead && !wellTold(status, kind, body) && !channelxTold(m, status, kind, body) && !byNetHTTP(response, body) &&
 		!strings.Contains(m.path, "/files/") { // a link for browsers
 		faults = append(faults, fmt.Sprintf("a refusal of %s in no door's shape: %d %s %.300q", m.name, status, kind, body))
+	}
+	if status == http.StatusOK && m.area == "channelx" && !m.stranger {
+		l.world.channelxMade(m, body)
 	}
 	if status == http.StatusCreated {
 		var made struct {

@@ -17,7 +17,7 @@ import (
 type mutant struct {
 	number   int64
 	name     string // of the template
-	area     string // whose door it is: v1, respondio, kit, other
+	area     string // whose door it is: v1, respondio, kit, channelx, cable, other
 	method   string
 	path     string // escaped
 	query    []field
@@ -30,6 +30,12 @@ type mutant struct {
 	fixed    bool   // path and credentials stay: they are what it is about
 	cutOff   bool   // its connection is closed for writing once it is sent
 	spoilt   []string
+
+	sentAs    string // how the tree is sent; "" is as JSON
+	files     []formFile
+	brackets  int    // names of the form that are changed
+	public    bool   // of ChannelX's client API, which has no credentials
+	forbidden string // the method that its credentials may not use here
 }
 
 // field is a name and a value, of a header, a query or a JSON object.
@@ -152,6 +158,7 @@ func (w *mutationWorld) templates(t *testing.T) *templates {
 		}
 	}
 	w.dialectTemplates(s)
+	w.channelxTemplates(s)
 	return s
 }
 

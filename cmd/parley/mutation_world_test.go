@@ -73,6 +73,7 @@ func newMutationWorld(t *testing.T) *mutationWorld {
 	s.account(t, "spare") // what the operator may spoil
 	w.sender = w.tenant(t, "acme", "plain")
 	w.victim = w.tenant(t, "umbra", w.mark)
+	w.victim.shut(t)
 	w.logs.secrets(append(slices.Clone(w.sender.secrets), append(w.victim.secrets, testToken)...))
 	return w
 }
@@ -104,6 +105,7 @@ type tenant struct {
 	ismID     string
 	kitID     string
 	kitSecret string // api_token of the Voximplant Kit channel
+	desk      *mutationOffice
 	access    string
 	refresh   string
 }
@@ -188,6 +190,7 @@ func (w *mutationWorld) tenant(t *testing.T, name, mark string) *tenant {
 	post("/v1/channels/"+a.doorID+"/messages", object{"contact_ref": "client_1", "type": "text", "text": "reply " + mark})
 	post("/v1/channels/"+fmt.Sprint(broken["id"])+"/messages", object{"contact_ref": "client_2", "type": "text", "text": "lost " + mark})
 	post("/v1/files?name="+mark+".txt", object{"text": mark})
+	a.office(t, w, post)
 	a.settle(t)
 	for _, kind := range []string{"contacts", "conversations", "deliveries"} {
 		a.ids[kind] = a.list(t, "/v1/"+kind)
@@ -276,6 +279,7 @@ func (a *tenant) state(t *testing.T) string {
 	for _, id := range a.ids["messages"] {
 		add("/v1/messages/" + id)
 	}
+	text.WriteString(a.desk.shown(t, a))
 	got := a.api(t, http.MethodGet, "/v1/events", nil)
 	if got.status != http.StatusOK {
 		t.Fatalf("events: %d %s", got.status, got.raw)
@@ -311,6 +315,15 @@ func (a *tenant) readable(t *testing.T, v *verdicts) {
 				break
 			}
 			cursor = *list.Next
+		}
+	}
+	for _, path := range a.lists() {
+		got := a.desk.call(t, http.MethodGet, path, nil)
+		if got.status != http.StatusOK || !json.Valid(got.raw) || !utf8.Valid(got.raw) ||
+			bytes.Contains(bytes.ReplaceAll(got.raw, []byte(`\\`), nil), []byte(`\u0000`)) {
+			v.mu.Lock()
+			v.fault("stored nonsense", fmt.Sprintf("%s: %d %.300s", path, got.status, got.raw))
+			v.mu.Unlock()
 		}
 	}
 }
