@@ -149,7 +149,7 @@ func (run *ticketRun) loadPost(row pgx.CollectableRow) error {
 
 // apply folds one event; false means that it is void, for the thread, too.
 func (run *ticketRun) apply(r domain.Recorded) bool {
-	if run == nil {
+	if run == nil || !r.Dialect.HasTickets() { // of another dialect, beside tickets in its partition
 		return true
 	}
 	if !run.revisions.Take(r) {

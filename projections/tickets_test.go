@@ -45,6 +45,32 @@ func TestTickets_rowsDoNotDependOnBatches(t *testing.T) {
 	})
 }
 
+// Ensure that tickets and conversations of other dialects, whose messages bring no
+// post along, go into one batch.
+func TestTickets_shareBatchesWithOtherDialects(t *testing.T) {
+	t.Parallel()
+	pool := database(t)
+	o := newAgency()
+	_, identity := o.register("Ana", "c1")
+	other := domain.Channel{ID: "c9", Account: agencyAccount, Dialect: domain.DialectRespondIO}
+	o.append(other.Receive("una", "m1", o.now, domain.Content{Type: domain.ContentText, Text: "hello"}, nil, o.tick()))
+	o.open(identity)
+	o.say(0, "incoming", "hi")
+	o.append(other.Receive("una", "m2", o.now, domain.Content{Type: domain.ContentText, Text: "anybody?"}, nil, o.tick()))
+	for _, r := range o.log {
+		mustProject(t, pool, r)
+	}
+	want := dump(t, pool)
+	if len(want["messages"]) != 3 || len(want["posts"]) != 1 {
+		t.Fatalf("%d messages, %d posts", len(want["messages"]), len(want["posts"]))
+	}
+	forget(t, pool)
+	mustProject(t, pool, o.log...)
+	if diff := cmp.Diff(want, dump(t, pool)); diff != "" {
+		t.Errorf("one batch gives other rows (-singly +one batch):\n%s", diff)
+	}
+}
+
 // Ensure that rows are what the agency knows.
 func TestTickets_rowsAreWhatWasTold(t *testing.T) {
 	t.Parallel()
