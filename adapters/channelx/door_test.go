@@ -329,6 +329,19 @@ func TestDoor_Refusals(t *testing.T) {
 	if w := s.ask("POST", "/api/v1/accounts/7/x", "{", accessToken, "the-admin", "Content-Type", "application/json"); w.Code != http.StatusBadRequest {
 		t.Errorf("a broken body: %d", w.Code)
 	}
+	// What ended because its caller has gone is no fault.
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	failure = fmt.Errorf("read a conversation: %w", context.Canceled)
+	for _, path := range []string{"/api/v1/accounts/7/x", "/public/api/v1/inboxes/ident@i.fier:1/x"} {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, path, nil)
+		r.Header.Set(accessToken, "the-admin")
+		w := httptest.NewRecorder()
+		s.mux.ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("a caller who has gone from %s is told %d %s", path, w.Code, w.Body)
+		}
+	}
 	if n := testutil.ToFloat64(s.metrics.requests[answerKind{atApplication, 429}]); n != 1 {
 		t.Errorf("%v answers of 429 are counted", n)
 	}

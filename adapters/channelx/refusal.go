@@ -70,6 +70,10 @@ var errBadRequest = errors.New("bad request")
 // errNotThere is a thing that is not there, or not for this caller.
 var errNotThere = domain.Errorf(domain.CodeNotFound, "Resource could not be found")
 
+// errGone is for a caller who has closed the connection, or at least its own side
+// of it: what was being done ended with that, and is no fault of anything.
+var errGone = domain.Errorf(domain.CodeUnavailable, "The connection ended while the request was served; repeat it.")
+
 // The bodies of section 10.1.
 type (
 	errorsBody struct {
@@ -154,6 +158,10 @@ func refusalOfCode(at surface, code domain.Code, e *domain.Error) refusal {
 // refuse answers with a failure, counts it, and logs it in one line.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, at surface, err error) {
 	told := refusalOf(at, err)
+	gone := r.Context().Err() != nil
+	if gone && told.status == http.StatusInternalServerError {
+		told = refusalOf(at, errGone)
+	}
 	if told.wait > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(max(1, int64((told.wait+time.Second-1)/time.Second)), 10))
 	}
@@ -167,7 +175,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, at surface, err er
 	d.metrics.answered(at, told.status)
 
 	level := slog.LevelInfo
-	if told.status >= http.StatusInternalServerError {
+	if told.status >= http.StatusInternalServerError && !gone {
 		level = slog.LevelWarn
 	}
 	var cause error
