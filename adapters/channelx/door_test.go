@@ -335,7 +335,7 @@ func TestDoor_Refusals(t *testing.T) {
 	failure = fmt.Errorf("read a conversation: %w", context.Canceled)
 	for _, path := range []string{"/api/v1/accounts/7/x", "/public/api/v1/inboxes/ident@i.fier:1/x"} {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, path, nil)
-		r.Header.Set(accessToken, "the-admin")
+		r.Header.Set("Authorization", "Bearer the-admin")
 		w := httptest.NewRecorder()
 		s.mux.ServeHTTP(w, r)
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
