@@ -11,7 +11,7 @@ import (
 func TestAvatarIsOfTheWeb(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
-		" https://example.com/a.png ":      "https://example.com/a.png",
+		"\thttps://example.com/a.png":      "https://example.com/a.png",
 		"http://example.com/a.png?x=1":     "http://example.com/a.png?x=1",
 		"javascript:alert(1)":              "",
 		"data:text/html,<script></script>": "",
