@@ -432,7 +432,7 @@ func changeCredentials(rng *rand.Rand, w *mutationWorld, m *mutant) bool {
 	}
 	if m.area == "channelx" {
 		m.headers = slices.DeleteFunc(m.headers, func(f field) bool {
-			return strings.Contains("api_access_token Api-Access-Token Authorization", f.name)
+			return f.name == "Authorization" || strings.EqualFold(strings.ReplaceAll(f.name, "_", "-"), "Api-Access-Token")
 		})
 	}
 	if m.area == "channelx" && rng.IntN(3) > 0 {

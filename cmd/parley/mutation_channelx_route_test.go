@@ -199,7 +199,7 @@ func (w *mutationWorld) foreignRequest(rng *rand.Rand, _ *mutationWorld) *mutant
 	route := oneOf(rng, channelxRoutes()...)
 	token, victim := w.sender.desk.token, w.victim
 	account := fmt.Sprintf("/api/v1/accounts/%d", w.sender.desk.number)
-	m := &mutant{}
+	var m *mutant
 	switch rng.IntN(3) {
 	case 0: // at the victim's account
 		m = w.channelxRequest(rng, route, fmt.Sprintf("/api/v1/accounts/%d", victim.desk.number))
@@ -240,7 +240,8 @@ func (w *mutationWorld) foreignClientRequest(rng *rand.Rand, _ *mutationWorld) *
 	default: // known or not, nobody comes in without a proof
 		m = w.channelxRequest(rng, channelxRoute{pattern: "POST /contacts", body: visitorBody}, theirs)
 		if tree, ok := m.tree.([]field); ok && rng.IntN(2) == 0 {
-			m.tree = append(tree, field{"source_id", oneOf(rng, w.victim.ids["cx-sources"]...)})
+			tree = append(tree, field{"source_id", oneOf(rng, w.victim.ids["cx-sources"]...)})
+			m.tree = tree
 		}
 	}
 	m.stranger = strings.HasPrefix(m.path, theirs) || route == 2 // the sender's own contact may have the same source

@@ -51,13 +51,9 @@ func (a *tenant) office(t *testing.T, w *mutationWorld, post func(string, object
 	keep := func(kind string, id any) { a.ids[kind] = append(a.ids[kind], fmt.Sprint(id)) }
 	keep("cx-accounts", o.number)
 	keep("cx-inboxes", o.inbox)
-	keep("cx-identifiers", o.identifier)
 	keep("cx-users", o.rui)
 	keep("cx-users", member)
-	hide := func(secret string) {
-		a.secrets = append(a.secrets, secret)
-		keep("cx-secrets", secret)
-	}
+	hide := func(secret string) { a.secrets = append(a.secrets, secret) }
 	hide(profile.at("pubsub_token").text())
 	for _, name := range []string{"hmac_token", "secret"} {
 		hide(fmt.Sprint(made[name]))

@@ -125,6 +125,7 @@ const goroutinesMore = 200
 func (w *mutationWorld) goroutinesAfter(t *testing.T, before int) (left int) {
 	t.Helper()
 	w.client.CloseIdleConnections()
+	w.sender.stub.CloseClientConnections() // idle ones of callbacks, with three goroutines each
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
