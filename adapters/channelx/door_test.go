@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -285,6 +286,7 @@ func TestDoor_Refusals(t *testing.T) {
 	s.app(s.mux, "POST /x", open, func(context.Context, caller, *request) (any, error) { return nil, failure })
 	s.public(s.mux, "POST /x", func(context.Context, domain.Channel, *request) (any, error) { return nil, failure })
 	const inner = `{"status":500,"error":"Internal Server Error"}`
+	const away = `{"status":503,"error":"A part that this needs is away or slow; repeat the request."}`
 	for _, tt := range []struct {
 		err         error
 		status      int
@@ -307,7 +309,8 @@ func TestDoor_Refusals(t *testing.T) {
 		{errBadRequest, 400, `{"status":400,"error":"Bad Request"}`, ""},
 		{errors.New("the secret is x"), 500, inner, ""},
 		{domain.Errorf(domain.CodeInternal, "the secret is x"), 500, inner, ""},
-		{context.DeadlineExceeded, 500, inner, ""},
+		{fmt.Errorf("read a conversation: %w", context.DeadlineExceeded), 503, away, ""},
+		{fmt.Errorf("read a conversation: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}), 503, away, ""},
 	} {
 		failure = tt.err
 		for path, want := range map[string]string{"/api/v1/accounts/7/x": tt.app, "/public/api/v1/inboxes/ident@i.fier:1/x": tt.client} {

@@ -1,6 +1,7 @@
 package channelx
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,10 @@ var errBadRequest = errors.New("bad request")
 // errNotThere is a thing that is not there, or not for this caller.
 var errNotThere = domain.Errorf(domain.CodeNotFound, "Resource could not be found")
 
+// errAway is trouble with a part that nobody has explained, such as a database
+// that cannot be reached.
+var errAway = domain.Errorf(domain.CodeUnavailable, "A part that this needs is away or slow; repeat the request.")
+
 // errGone is for a caller who has closed the connection, or at least its own side
 // of it: what was being done ended with that, and is no fault of anything.
 var errGone = domain.Errorf(domain.CodeUnavailable, "The connection ended while the request was served; repeat it.")
@@ -119,8 +124,10 @@ func refusalOf(at surface, err error) refusal {
 	told := &domain.Error{Message: "Internal Server Error"}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
 		told = e
+	} else if domain.Away(err) {
+		told = errAway
 	}
-	return refusalOfCode(at, domain.CodeOf(err), told)
+	return refusalOfCode(at, cmp.Or(told.Code, domain.CodeInternal), told)
 }
 
 func refusalOfCode(at surface, code domain.Code, e *domain.Error) refusal {

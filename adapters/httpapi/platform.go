@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -255,7 +254,7 @@ func commonProblems(op operation) []int {
 func (p *platform) told(ctx context.Context, operation string, err error) *Problem {
 	problem := problemOf(err)
 	switch {
-	case problem.Code == domain.CodeInternal && away(err):
+	case problem.Code == domain.CodeInternal && domain.Away(err):
 		problem = problemOf(&domain.Error{Code: domain.CodeUnavailable, Message: "A part that this needs is away or slow; repeat the request."})
 		p.log.Warn("api.part_away", "operation", operation, "error", err)
 	case problem.Code == domain.CodeInternal && ctx.Err() != nil:
@@ -268,28 +267,6 @@ func (p *platform) told(ctx context.Context, operation string, err error) *Probl
 		p.log.Error("api.failed", "operation", operation, "status", problem.Status, "error", err)
 	}
 	return problem
-}
-
-// away tells whether an error that nobody has explained is about a part that
-// cannot be reached or does not answer, such as the database, rather than about
-// a fault of ours.
-func away(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return true
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	var database interface{ SQLState() string }
-	if !errors.As(err, &database) || len(database.SQLState()) != 5 {
-		return false
-	}
-	switch database.SQLState()[:2] {
-	case "08", "53", "57": // connection, resources, operator's intervention
-		return true
-	default:
-		return false
-	}
 }
 
 // describe gives the OpenAPI document, with stable order and indentation.
