@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -149,7 +150,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	// Requests live on while the server drains, so they do not hang on ctx.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	var unused silent
 	srv := &http.Server{
+		ConnState:         unused.changed,
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
 		WriteTimeout:      writeTimeout,
@@ -175,7 +178,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	grace, done := context.WithTimeout(base, s.grace)
 	defer done()
+	var closing sync.WaitGroup
+	closing.Go(func() { unused.close(grace, silentFor(s.grace)) })
 	err := srv.Shutdown(grace)
+	done()
+	closing.Wait()
 	if err != nil {
 		cancel() // what is still running is told to end, then cut
 		err = errors.Join(fmt.Errorf("stop HTTP within %s: %w", s.grace, err), srv.Close())
