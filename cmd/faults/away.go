@@ -13,11 +13,11 @@ func awayFaults() []fault {
 	both := []string{onEmbedded, onKafka}
 	return []fault{{
 		name: "database-away", promise: "ingest needs only the log", breaks: "Postgres is away for a minute, by kill -9, and messages keep coming in",
-		logs: both, rounds: 2, play: databaseAway, beside: true, slow: true,
+		logs: both, rounds: 5, play: databaseAway, beside: true, slow: true,
 		without: "ingest that looks at the database: none is accepted",
 	}, {
 		name: "log-away", promise: "a clear refusal, nothing half answered", breaks: "no broker can be reached for 20 s; nothing is restarted",
-		logs: both, rounds: 3, play: logAway, beside: true,
+		logs: both, rounds: 10, play: logAway, beside: true, breaksKafka: true,
 		without: "the error of a failed append: the answer was 200",
 	}}
 }

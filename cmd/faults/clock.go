@@ -12,7 +12,7 @@ import (
 func clockFaults() []fault {
 	return []fault{{
 		name: "clock-jumps", promise: "order and once do not hang on clocks", breaks: "one of two nodes has a clock that jumps an hour ahead, half an hour back and home",
-		logs: []string{onEmbedded, onKafka}, rounds: 10, slow: true, play: clockJumps,
+		logs: []string{onEmbedded, onKafka}, rounds: 50, slow: true, play: clockJumps,
 	}}
 }
 

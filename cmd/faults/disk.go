@@ -18,15 +18,15 @@ func diskFaults() []fault {
 	embedded := []string{onEmbedded}
 	return []fault{{
 		name: "torn-segments", promise: "accepted means kept", breaks: "kill -9 of parley dev, and half a record behind the end of every file of the log",
-		logs: embedded, rounds: 10, play: tornSegments,
+		logs: embedded, rounds: 50, play: tornSegments,
 		without: "the last whole records cut away instead: the channel was gone, its posts answered 401",
 	}, {
 		name: "power-cut", promise: "accepted means kept", breaks: "the disk below parley dev loses all that was not synced",
-		logs: embedded, rounds: 10, needs: mayMount, play: powerCut,
+		logs: embedded, rounds: 50, needs: mayMount, play: powerCut,
 		without: "no sync before the answer: the channel was gone, its posts answered 401",
 	}, {
 		name: "disk-full", promise: "a clear refusal, nothing half stored", breaks: "no space for the embedded log, then space again, then kill -9",
-		logs: embedded, rounds: 10, beside: true, needs: mayMount, play: diskFull,
+		logs: embedded, rounds: 50, beside: true, needs: mayMount, play: diskFull,
 		without: "a refused append taken for a good one: nothing was refused while nothing was stored",
 	}}
 }

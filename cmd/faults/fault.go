@@ -55,6 +55,7 @@ type run struct {
 	rounds int
 	dir    string // of this case alone
 	random *rand.Rand
+	began  time.Time // when it had all that it shares with others
 	result Result
 	undo   []func() error
 }
@@ -79,10 +80,10 @@ func (b *bench) run(ctx context.Context, f fault, log string, rounds int) Result
 		b.whole.RLock()
 		defer b.whole.RUnlock()
 	}
-	began := time.Now()
+	r.began = time.Now()
 	r.sayf("%s", f.breaks)
 	err := r.play(ctx)
-	r.result.Seconds = time.Since(began).Seconds()
+	r.result.Seconds = time.Since(r.began).Seconds()
 	if err != nil {
 		r.result.problemf("%v", err)
 	}
@@ -125,10 +126,10 @@ func (r *run) play(ctx context.Context) (err error) {
 // onEnd has something undone when the case is over, newest first.
 func (r *run) onEnd(undo func() error) { r.undo = append(r.undo, undo) }
 
-// each plays the rounds.
+// each plays the rounds, as many as there is time for in this case.
 func (r *run) each(ctx context.Context, round func(ctx context.Context, n int) error) error {
 	for n := range r.rounds {
-		if limit := r.cfg.limit; n > 0 && limit > 0 && time.Since(r.started) > limit {
+		if limit := r.cfg.limit; n > 0 && limit > 0 && time.Since(r.began) > limit {
 			r.result.notef("%d of %d rounds in the time there was", n, r.rounds)
 			return nil
 		}

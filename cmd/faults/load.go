@@ -10,7 +10,7 @@ import (
 func loadFaults() []fault {
 	return []fault{{
 		name: "burst", promise: "bounded, and nobody is refused", breaks: "20 times the steady rate for a minute: what else comes within 20 minutes",
-		logs: []string{onEmbedded, onKafka}, rounds: 1, play: burst, beside: true,
+		logs: []string{onEmbedded, onKafka}, rounds: 3, play: burst, beside: true,
 		without: "PARLEY_MAX_WAITING=2: posts are refused below the stated limit",
 	}, {
 		name: "soak", promise: "nothing piles up", breaks: "nothing; steady load for 20 minutes (-soak)",

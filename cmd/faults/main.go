@@ -54,7 +54,8 @@ type config struct {
 	json   string
 	seed   uint64
 	beside int
-	limit  time.Duration
+	limit  time.Duration // of each case
+	merge  []string      // files of results; no case is run then
 	soak   time.Duration
 	dir    string
 	parley string
@@ -78,9 +79,16 @@ func readConfig(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&cfg.list, "list", false, "list the cases and end")
 	flags.BoolVar(&cfg.write, "write", false, "put the result into docs/reliability.md and docs/reliability.json")
 	flags.StringVar(&cfg.json, "json", "", "`file` for the result")
+	flags.Func("merge", "run no case: put the results of these `files`, as -json writes them, into docs/reliability.md and\n"+
+		"docs/reliability.json; separated by commas, or once for each file. The newest line of each case is taken", func(files string) error {
+		for name := range strings.SplitSeq(files, ",") {
+			cfg.merge = append(cfg.merge, strings.TrimSpace(name))
+		}
+		return nil
+	})
 	flags.DurationVar(&cfg.soak, "soak", 20*time.Minute, "how long the soak takes")
 	flags.Uint64Var(&cfg.seed, "seed", 0, "of the random moments; 0 takes a new one, which is printed")
-	flags.DurationVar(&cfg.limit, "limit", 0, "begin no second round of a case after this time; 0 is no limit")
+	flags.DurationVar(&cfg.limit, "limit", 0, "time of each case, from its own begin: after it the case begins no further round; 0 is no limit")
 	flags.IntVar(&cfg.beside, "parallel", 1, "cases that are run beside each other")
 	flags.StringVar(&cfg.dir, "dir", "", "`folder` for temporary data (default: the system's)")
 	flags.StringVar(&cfg.parley, "parley", "", "program to break (default: built from this tree)")
@@ -122,6 +130,9 @@ func suite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if cfg.list {
 		return listFaults(stdout)
 	}
+	if len(cfg.merge) > 0 {
+		return mergeFiles(cfg, stdout)
+	}
 	b, err := newBench(ctx, cfg, stderr)
 	if err != nil {
 		return err
@@ -132,17 +143,7 @@ func suite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := report.print(stdout); err != nil {
 		return err
 	}
-	if cfg.json != "" {
-		if err := report.keep(cfg.json); err != nil {
-			return err
-		}
-	}
-	if cfg.write {
-		if err := report.document(); err != nil {
-			return err
-		}
-	}
-	return report.verdict()
+	return report.written(cfg)
 }
 
 // runAll runs the chosen cases, some beside each other, and gives their results in

@@ -32,7 +32,9 @@ func networkFaults() []fault {
 		list = append(list, fault{
 			name: "network-" + pair.to, promise: pair.promise, without: pair.without, beside: true,
 			breaks: "latency, a cut, a half-open network, 8 KB/s, and answers that are cut off, between " + pair.between,
-			logs:   []string{onEmbedded, onKafka}, rounds: 5, play: brokenNetwork(pair.to),
+			logs:   []string{onEmbedded, onKafka}, rounds: 10, play: brokenNetwork(pair.to),
+			// The wires to the brokers are those of all cases.
+			breaksKafka: pair.to == toKafka,
 		})
 	}
 	return list

@@ -22,7 +22,7 @@ func poisonFaults() []fault {
 	return []fault{{
 		name: "poison", promise: "one stream is held and shown, others go on", beside: true,
 		breaks: "records of an unreadable value, of a wrong envelope, of an unknown version and of an unknown type, in four conversations",
-		logs:   []string{onEmbedded, onKafka}, rounds: 5, play: poison,
+		logs:   []string{onEmbedded, onKafka}, rounds: 50, play: poison,
 		without: "the quarantine: nothing is listed within 10 s",
 	}}
 }

@@ -19,16 +19,16 @@ func receiverFaults() []fault {
 	return []fault{{
 		name: "receivers", promise: "delivered in order, or a dead letter", beside: true,
 		breaks: "receivers that hang, trickle, answer 500 or 429, redirect inside, answer 2 GiB or fail in TLS, all beside a good one",
-		logs:   both, rounds: 10, play: badReceivers,
+		logs:   both, rounds: 20, play: badReceivers,
 		without: "the refusal to follow redirects: the inner server was called, and 7 replies never came to the receiver",
 	}, {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
 		breaks: "the name of a receiver comes to lead to an inner address, and back",
-		logs:   []string{onEmbedded}, rounds: 3, slow: true, needs: mayMount, play: movesInside,
+		logs:   []string{onEmbedded}, rounds: 10, slow: true, needs: mayMount, play: movesInside,
 		without: "the look at the address when a connection is made: 162 replies went to the inner address",
 	}, {
 		name: "receiver-dead", promise: "one bad endpoint hurts nobody", beside: true,
-		breaks: "one receiver of a hundred hangs, under load", logs: both, rounds: 3, play: oneOfHundred,
+		breaks: "one receiver of a hundred hangs, under load", logs: both, rounds: 5, play: oneOfHundred,
 		without: "the slots of an endpoint: the p95 of the others is 10.7 times their undisturbed figure (a figure, no failure)",
 	}}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,9 +49,11 @@ type Result struct {
 	Problems []string `json:"problems,omitempty"`
 	Seconds  float64  `json:"seconds"`
 	Pass     bool     `json:"pass"`
-	// Commit and At are of the run that it is from.
-	Commit string    `json:"commit,omitempty"`
-	At     time.Time `json:"at"`
+	// Commit, At, Seed and Machine are of the run that it is from.
+	Commit  string    `json:"commit,omitempty"`
+	At      time.Time `json:"at"`
+	Seed    uint64    `json:"seed,omitempty"`
+	Machine string    `json:"machine,omitempty"`
 	// NotRun tells what this machine lacks to run the case.
 	NotRun string `json:"not_run,omitempty"`
 	// Without tells how the case fails when its protection is taken out.
@@ -96,30 +99,71 @@ func (r *Result) verdict() string {
 	}
 }
 
-// Report is what a run of the suite came to.
+// Report is what a run of the suite came to, or several.
 type Report struct {
 	Machine string    `json:"machine"`
 	Commit  string    `json:"commit"`
 	Started time.Time `json:"started"`
-	Seconds float64   `json:"seconds"`
-	Seed    uint64    `json:"seed"`
+	Seconds float64   `json:"seconds"` // of all cases, also of those that ran beside each other
+	Seed    uint64    `json:"seed,omitempty"`
 	Results []Result  `json:"results"`
 }
 
 func (r *Report) finish(ctx context.Context, b *bench) {
-	r.Started, r.Seconds, r.Seed = b.started.UTC().Truncate(time.Second), time.Since(b.started).Seconds(), b.cfg.seed
+	r.Started, r.Seed = b.started.UTC().Truncate(time.Second), b.cfg.seed
 	r.Machine = fmt.Sprintf("%d cores, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	if out, err := exec.CommandContext(context.WithoutCancel(ctx), "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
 		r.Commit = strings.TrimSpace(string(out))
 	}
 	for i := range r.Results {
-		r.Results[i].Commit, r.Results[i].At = r.Commit, r.Started
+		r.Results[i].Commit, r.Results[i].At, r.Results[i].Seed, r.Results[i].Machine = r.Commit, r.Started, r.Seed, r.Machine
+		r.Seconds += r.Results[i].Seconds
 	}
+}
+
+// heading tells where, of what and when the lines of the table were made.
+func (r *Report) heading() string {
+	machines, commits, seeds := map[string]bool{}, map[string]bool{}, map[uint64]bool{}
+	var first, last time.Time
+	for _, x := range r.Results {
+		if x.Machine != "" {
+			machines[x.Machine] = true
+		}
+		commits[x.Commit], seeds[x.Seed] = true, true
+		if first.IsZero() || x.At.Before(first) {
+			first = x.At
+		}
+		if x.At.After(last) {
+			last = x.At
+		}
+	}
+	machine := r.Machine
+	if len(machines) > 0 {
+		machine = strings.Join(slices.Sorted(maps.Keys(machines)), "; ")
+	}
+	const day, minute = "2006-01-02", "2006-01-02 15:04"
+	spent := (time.Duration(r.Seconds) * time.Second).String()
+	if len(commits) <= 1 && first.Equal(last) {
+		return fmt.Sprintf("%s, commit %s, %s UTC, seed %d, %s of cases", machine, r.Commit, first.UTC().Format(minute), r.Seed, spent)
+	}
+	until := last.UTC().Format(minute)
+	if first.UTC().Format(day) == last.UTC().Format(day) {
+		until = last.UTC().Format("15:04")
+	}
+	return fmt.Sprintf("%s, %s, begun %s to %s UTC, %s of cases; the seed of each line is in the JSON", machine, many(commits), first.UTC().Format(minute), until, spent)
+}
+
+// many names one commit, and counts several.
+func many(commits map[string]bool) string {
+	if len(commits) > 1 {
+		return fmt.Sprintf("%d commits (that of each line is in the JSON)", len(commits))
+	}
+	return "commit " + strings.Join(slices.Collect(maps.Keys(commits)), "")
 }
 
 // print writes the table.
 func (r *Report) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s, commit %s, %s, seed %d, %.0f s\n\n", r.Machine, r.Commit, r.Started.Format("2006-01-02 15:04 MST"), r.Seed, r.Seconds)
+	fmt.Fprintf(w, "%s\n\n", r.heading())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "promise\tcase\tlog\trounds\taccepted\tlost\tduplicated\treordered\trefused\tresult")
 	for _, x := range r.Results {
@@ -141,6 +185,21 @@ func (r *Report) print(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// written keeps the result where the command line wants it, and gives the verdict.
+func (r *Report) written(cfg config) error {
+	if cfg.json != "" {
+		if err := r.keep(cfg.json); err != nil {
+			return err
+		}
+	}
+	if cfg.write || len(cfg.merge) > 0 {
+		if err := r.document(); err != nil {
+			return err
+		}
+	}
+	return r.verdict()
 }
 
 // keep writes the result as JSON.
@@ -190,31 +249,85 @@ func (r *Report) document() error {
 	return r.keep(kept)
 }
 
-// join adds, from a result that was kept, the cases that were not run this time.
-func (r *Report) join(file string) error {
-	raw, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// mergeFiles puts the results of several runs into the documentation.
+func mergeFiles(cfg config, stdout io.Writer) error {
+	var report Report
+	for _, file := range cfg.merge {
+		one, err := readReport(file)
+		if err != nil {
+			return err
+		}
+		report.merge(one)
 	}
-	var before Report
+	report.order()
+	if err := report.print(stdout); err != nil {
+		return err
+	}
+	return report.written(cfg)
+}
+
+func readReport(file string) (Report, error) {
+	var r Report
+	raw, err := os.ReadFile(file) //nolint:gosec // who runs the suite names it
 	if err == nil {
-		err = json.Unmarshal(raw, &before)
+		err = json.Unmarshal(raw, &r)
 	}
 	if err != nil {
-		return fmt.Errorf("read the last result: %w", err)
+		return r, fmt.Errorf("read the result of %s: %w", file, err)
 	}
+	for i := range r.Results {
+		if r.Results[i].Machine == "" {
+			r.Results[i].Machine = r.Machine
+		}
+	}
+	return r, nil
+}
+
+// merge takes over the lines of another run that are newer than those of the same
+// case and log, or new. One that was not run takes the place of none that was.
+func (r *Report) merge(other Report) {
+	for _, x := range other.Results {
+		i := slices.IndexFunc(r.Results, func(y Result) bool { return y.Case == x.Case && y.Log == x.Log })
+		switch {
+		case i < 0:
+			r.Results = append(r.Results, x)
+		case x.NotRun != "" && r.Results[i].NotRun == "":
+		case x.At.After(r.Results[i].At), x.NotRun == "" && r.Results[i].NotRun != "":
+			r.Results[i] = x
+		}
+	}
+}
+
+// order puts the lines in the order of the cases, leaves out what is no case any
+// more, and counts anew what belongs to all lines.
+func (r *Report) order() {
 	var all []Result
 	for _, f := range faults() {
 		for _, log := range []string{onEmbedded, onKafka} {
-			is := func(x Result) bool { return x.Case == f.name && x.Log == log }
-			if i := slices.IndexFunc(r.Results, is); i >= 0 {
-				all = append(all, r.Results[i])
-			} else if i := slices.IndexFunc(before.Results, is); i >= 0 {
-				all = append(all, before.Results[i])
+			for _, x := range r.Results {
+				if x.Case == f.name && x.Log == log {
+					all = append(all, x)
+				}
 			}
 		}
 	}
-	r.Results = all
+	r.Results, r.Seconds, r.Started = all, 0, time.Time{}
+	for _, x := range all {
+		r.Seconds += x.Seconds
+		if !x.At.Before(r.Started) {
+			r.Started, r.Commit, r.Seed, r.Machine = x.At, x.Commit, x.Seed, x.Machine
+		}
+	}
+}
+
+// join adds, from a result that was kept, the lines that this one does not have.
+func (r *Report) join(file string) error {
+	before, err := readReport(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	r.merge(before)
+	r.order()
 	return nil
 }
 
