@@ -266,7 +266,8 @@ func (r *Registry) ChangeChannel(ctx context.Context, id string, change func(*do
 	return r.putChannel(ctx, ch)
 }
 
-// DeleteChannel forgets a channel; its history stays. CodeNotFound when there is none.
+// DeleteChannel forgets a channel, and what was decided about its callback; its
+// history stays. CodeNotFound when there is none.
 func (r *Registry) DeleteChannel(ctx context.Context, id string) error {
 	if err := r.begin(ctx); err != nil {
 		return err
@@ -276,7 +277,10 @@ func (r *Registry) DeleteChannel(ctx context.Context, id string) error {
 	if !ok {
 		return r.channels.missing(plain(id))
 	}
-	return r.channels.drop(ctx, ch)
+	if err := r.channels.drop(ctx, ch); err != nil {
+		return err
+	}
+	return r.endEndpoint(ctx, ch.Account, ch.ID)
 }
 
 func (r *Registry) putChannel(ctx context.Context, ch domain.Channel) (domain.Channel, error) {

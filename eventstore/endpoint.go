@@ -56,6 +56,21 @@ func (r *Registry) Endpoints(account string) []domain.Endpoint {
 	return list
 }
 
+// endEndpoint forgets what was decided about a target that is no more, and about
+// the functions of one that was a channel. If the process dies before, the record
+// stays and nobody is shown it: what has no owner is no endpoint.
+func (r *Registry) endEndpoint(ctx context.Context, account, target string) error {
+	for _, e := range r.endpoints.of(account) {
+		if domain.ChannelOf(e.Target) != target {
+			continue
+		}
+		if err := r.endpoints.drop(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ChangeEndpoint decides about a target. Nobody else does so on this node while
 // change runs; an error of it is passed through and changes nothing. A target
 // without a record comes to it as healthy. A record that says nothing any more

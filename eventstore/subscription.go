@@ -209,7 +209,10 @@ func (r *Registry) DeleteSubscription(ctx context.Context, account, id string) e
 		return err
 	}
 	s.Secret, s.Former, s.UpdatedAt, s.DeletedAt = "", nil, now, &now
-	return r.subscriptions.put(ctx, s)
+	if err := r.subscriptions.put(ctx, s); err != nil {
+		return err
+	}
+	return r.endEndpoint(ctx, account, domain.SubscriptionTarget(id))
 }
 
 // placeSubscription makes a subscription known if it is one that a person may

@@ -76,5 +76,12 @@ func (r *Registry) ChangeWebhook(
 
 // DeleteWebhook forgets a webhook; CodeNotFound when there is none.
 func (r *Registry) DeleteWebhook(ctx context.Context, account string, number int64) error {
-	return r.webhooks.delete(ctx, account, number)
+	if err := r.webhooks.delete(ctx, account, number); err != nil {
+		return err
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	defer r.end()
+	return r.endEndpoint(ctx, account, domain.WebhookTarget(account, number))
 }

@@ -118,6 +118,9 @@ var errNothingToDecide = errors.New("there is nothing to decide")
 // judge decides about one endpoint. The event is appended first: if the process
 // dies before the record is there, the next look appends it again under its id.
 func (k *Keeper) judge(ctx context.Context, h domain.EndpointHealth) {
+	if !k.cfg.Worker.lives(h.Target) {
+		return // its attempts stay, it does not
+	}
 	now := k.cfg.Now()
 	known, ok := k.cfg.Book.Endpoint(h.Target)
 	if !ok {
@@ -174,6 +177,12 @@ func (w *Worker) looksAfter(target string) bool {
 	return t != nil && t.held
 }
 
+// lives tells whether there is such an endpoint still.
+func (w *Worker) lives(target string) bool {
+	_, there := w.cfg.Channels.Channel(domain.ChannelOf(target))
+	return there
+}
+
 // depart notes that an endpoint has answered 410: nothing is sent to it until it
 // was decided what becomes of it. It runs under the lock.
 func (w *Worker) depart(e *endpoint, d domain.Delivery, now time.Time) {
@@ -203,12 +212,14 @@ func (w *Worker) gone() []domain.EndpointHealth {
 }
 
 // paused tells whether an endpoint gets nothing because it was decided so, or is
-// about to be. What is for one that is no more does not wait: it ends.
+// about to be. What is for one that is no more, or for a subscription that is
+// disabled, does not wait: it ends.
 func (w *Worker) paused(e *endpoint) bool {
 	if w.cfg.Endpoints == nil {
 		return false
 	}
-	if _, there := w.cfg.Channels.Channel(domain.ChannelOf(e.target)); !there {
+	ch, there := w.cfg.Channels.Channel(domain.ChannelOf(e.target))
+	if !there || ch.Disabled && ch.Dialect == domain.DialectSubscription {
 		return false
 	}
 	if known, ok := w.cfg.Endpoints.Endpoint(e.target); ok {

@@ -76,22 +76,28 @@ func (p *platform) endpointRoutes() {
 }
 
 // endpointsOf gives what is known of the endpoints of an account, by id: of all of
-// them, or of one.
+// them, or of one. What was attempted at one whose channel, subscription or webhook
+// is no more stays with its deliveries; it is no endpoint.
 func (p *platform) endpointsOf(ctx context.Context, c caller, one string) ([]endpointView, error) {
-	found := map[string]domain.Endpoint{}
+	found, owners := map[string]domain.Endpoint{}, map[string]bool{}
 	add := func(target string) {
-		if one == "" || target == one {
+		if owners[domain.ChannelOf(target)] && (one == "" || target == one) {
 			found[target] = domain.Endpoint{Target: target, Account: c.Account, State: domain.EndpointHealthy}
 		}
 	}
 	for _, ch := range p.Channels.Channels(c.Account) {
+		owners[ch.ID] = true
 		add(ch.ID)
 	}
 	for _, s := range p.Directory.Subscriptions(c.Account) {
-		add(domain.SubscriptionTarget(s.ID))
+		target := domain.SubscriptionTarget(s.ID)
+		owners[target] = true
+		add(target)
 	}
 	for _, w := range p.Directory.Webhooks(c.Account) {
-		add(domain.WebhookTarget(w.Account, w.Number))
+		target := domain.WebhookTarget(w.Account, w.Number)
+		owners[target] = true
+		add(target)
 	}
 	var targets []string
 	if one != "" {
@@ -107,7 +113,7 @@ func (p *platform) endpointsOf(ctx context.Context, c caller, one string) ([]end
 		add(h.Target)
 	}
 	for _, e := range p.Directory.Endpoints(c.Account) {
-		if add(e.Target); one == "" || e.Target == one {
+		if add(e.Target); found[e.Target].Target != "" {
 			found[e.Target] = e
 		}
 	}

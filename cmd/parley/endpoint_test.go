@@ -264,6 +264,55 @@ func TestEndpoint_commands(t *testing.T) {
 	contains(t, "show nothing", w.refused("endpoints", "show", "nothing"), "endpoint")
 }
 
+// TestEndpoint_endsWithItsOwner: what was decided about the callback of a channel, or
+// about a subscription, ends when that is deleted, and what waits there with it: it
+// is in no list, and does not come back when the rows are built anew.
+func TestEndpoint_endsWithItsOwner(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, `{"schedule":[]}`)
+	w.patient.mood.Store(http.StatusInternalServerError)
+	s := w.subscribe(w.Token, fmt.Sprintf(`{"url":%q,"events":["message.sent"],"delivery":{"schedule":[]}}`, w.patient.front.URL))
+	sub := "sub~" + s.ID
+	w.send(w.id, ann, "fails at both")
+	eventually(t, 30*time.Second, "both have failed", func() bool { return w.patient.ill.Load() == 2 })
+	for _, id := range []string{w.id, sub} {
+		w.expect(http.StatusOK, http.MethodPost, "/v1/endpoints/"+id+"/pause", w.Token, "")
+	}
+	w.send(w.id, bea, "waits at both")
+	eventually(t, 30*time.Second, "it waits for the subscription, too", func() bool {
+		raw := string(w.expect(http.StatusOK, http.MethodGet, "/v1/deliveries?kind=subscription&state=pending", w.Token, ""))
+		return strings.Contains(raw, sub)
+	})
+	w.expect(http.StatusNoContent, http.MethodDelete, "/v1/channels/"+w.id, w.Token, "")
+	w.expect(http.StatusNoContent, http.MethodDelete, "/v1/subscriptions/"+s.ID, w.Token, "")
+	if kept := w.dev.node.registry.Endpoints(""); len(kept) > 0 {
+		t.Errorf("kept: %+v", kept)
+	}
+	over := func(when string) {
+		t.Helper()
+		eventually(t, 30*time.Second, "what waited has ended "+when, func() bool {
+			raw := string(w.expect(http.StatusOK, http.MethodGet, "/v1/deliveries?state=dead", w.Token, ""))
+			return strings.Contains(raw, `"channel_deleted"`) && strings.Contains(raw, `"unsubscribed"`)
+		})
+		list := string(w.expect(http.StatusOK, http.MethodGet, "/v1/endpoints", w.Token, ""))
+		if strings.Contains(list, w.id) || strings.Contains(list, sub) || !strings.Contains(list, w.other) {
+			t.Errorf("listed %s: %s", when, list)
+		}
+		for _, id := range []string{w.id, sub} {
+			w.expect(http.StatusNotFound, http.MethodGet, "/v1/endpoints/"+id, w.Token, "")
+			w.expect(http.StatusNotFound, http.MethodPost, "/v1/endpoints/"+id+"/pause", w.Token, "")
+		}
+	}
+	over("at once")
+	w.stop()
+	replaceDatabase(t, w.set.DatabaseURL)
+	w.start()
+	over("after a rebuild")
+	if n := w.patient.ill.Load(); n != 2 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 // TestEndpoint_breaker: an endpoint that fails many times is left in peace but for
 // probes, and gets everything, in order, when it is back.
 func TestEndpoint_breaker(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 // webhooks under the names of their targets. Doors know only channels.
 type endpoints struct{ registry *eventstore.Registry }
 
-// Channel finds a channel, or a subscription or a webhook as one.
+// Channel finds a channel, or a subscription or a webhook as one. A subscription
+// that was deleted is none, though its record stays.
 func (e endpoints) Channel(id string) (domain.Channel, bool) {
 	if account, number, ok := domain.WebhookOf(id); ok {
 		w, ok := e.registry.Webhook(account, number)
@@ -31,7 +32,7 @@ func (e endpoints) Channel(id string) (domain.Channel, bool) {
 		return e.registry.Channel(id)
 	}
 	s, ok := e.registry.SubscriptionByID(subscription)
-	if !ok {
+	if !ok || s.Deleted() {
 		return domain.Channel{}, false
 	}
 	return s.Endpoint(), true
