@@ -32,6 +32,19 @@ func (d *desk) turn(ctx context.Context, a actor, number int64, status domain.Ti
 	})
 }
 
+// resolve closes a ticket that is not; CodeConflict when it is.
+func (d *desk) resolve(ctx context.Context, a actor, number int64) error {
+	tried := false
+	_, err := d.aboutTicket(ctx, toTurn, a, number, func(ctx context.Context, t *draft) error {
+		if t.ticket.Status == domain.TicketResolved && !tried { // at another try it may have been us
+			return domain.Errorf(domain.CodeConflict, "conversation is closed already")
+		}
+		tried = true
+		return t.shift(ctx, t.ticket.Turn(domain.TicketResolved, nil))
+	})
+	return err
+}
+
 // maxQuoted is how much of what a caller sent a refusal repeats, in characters.
 const maxQuoted = 100
 

@@ -125,15 +125,7 @@ func (p Platform) Close(ctx context.Context, by domain.Token, conversation uuid.
 	if err != nil {
 		return err
 	}
-	t, err := p.door.Tickets.Ticket(ctx, by.Account, number)
-	if err != nil {
-		return err
-	}
-	if t.Status == domain.TicketResolved {
-		return domain.Errorf(domain.CodeConflict, "conversation is closed already")
-	}
-	_, err = p.door.desk.turn(ctx, a, number, domain.TicketResolved, nil)
-	return explained(err)
+	return explained(p.door.desk.resolve(ctx, a, number))
 }
 
 // Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"github.com/parley-im/parley/domain"
 )
 
@@ -118,19 +120,14 @@ func (p *platform) closeAll(ctx context.Context, c caller, f domain.Conversation
 			return done, fmt.Errorf("look for open conversations: %w", err)
 		}
 		var events []domain.Event
+		var tickets []uuid.UUID
 		for _, conversation := range part {
 			ch, ok := p.Channels.Channel(conversation.Channel)
 			if !ok {
 				continue // deleted: nobody can write there any more
 			}
 			if ch.Dialect.HasTickets() {
-				ended, err := p.endTicket(ctx, c, conversation.ID, f.Agent != "")
-				if err != nil {
-					return done, err
-				}
-				if ended {
-					done.count++
-				}
+				tickets = append(tickets, conversation.ID)
 				continue
 			}
 			closing := domain.Closing{Reason: reason, By: c.Name}
@@ -148,6 +145,11 @@ func (p *platform) closeAll(ctx context.Context, c caller, f domain.Conversation
 				return done, err
 			}
 			done.count += len(events)
+		}
+		ended, err := p.endTickets(ctx, c, tickets, f.Agent != "")
+		done.count += ended
+		if err != nil {
+			return done, err
 		}
 		if next == "" {
 			p.settle(ctx, projectionConversations, done.positions)

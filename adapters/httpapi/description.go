@@ -11,6 +11,6 @@ Lists answer {"data":[…],"next_cursor":…}; send next_cursor as ?cursor= for 
 
 Repeating writes safely: send an Idempotency-Key with a POST. The first answer that did something is kept for a day, encrypted, and given again for the same key and body with the header Idempotency-Replayed: true. While the first request is being served a repeat gets 409; the same key with another body gets 422. An answer that did nothing is not kept.
 
-Reading your own writes: every answer to something that was appended to the log carries Parley-Position: <partition>:<offset>. A read that sends this header waits up to 5 s until it sees that position, and answers 503 otherwise. A read without it waits up to 250 ms for what the log held when it came, and then answers with what there is, marked Parley-Stale: true.
+Reading your own writes: every answer to something that was appended to the log carries Parley-Position: <partition>:<offset>. A read that sends this header waits up to 5 s until it sees that position, and answers 503 otherwise. A position that the log does not have is 400. A read without it waits up to 250 ms for what the log held when it came, and then answers with what there is, marked Parley-Stale: true.
 
 Dead letters are redriven or dropped one by one, or many of them as a job under /v1/redrives.`

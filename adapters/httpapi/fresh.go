@@ -24,11 +24,12 @@ const (
 	freshWait   = 250 * time.Millisecond // for any read; then it answers with what there is
 	reachedWait = 5 * time.Second        // for a named position; then 503
 	settleWait  = time.Second            // for the effect of what the request itself appended
+	endWait     = time.Second            // for the log to say where it ends
 )
 
 // ReadParams are the headers of every read.
 type ReadParams struct {
-	Position string `header:"Parley-Position" doc:"Answer only when this position of the log has been applied (as told by the header of the same name of an earlier answer); waits at most 5 s, then 503." example:"3:1042"`
+	Position string `header:"Parley-Position" doc:"Answer only when this position of the log has been applied (as told by the header of the same name of an earlier answer); waits at most 5 s, then 503. 400 for a position that the log does not have." example:"3:1042"`
 }
 
 // ReadHeaders are the headers of the answer to a read.
@@ -75,12 +76,7 @@ func (p *platform) await(ctx context.Context, projection string, in ReadParams) 
 		if !ok {
 			return ReadHeaders{}, badParameter("header", positionHeader, "must be partition:offset, such as 3:1042")
 		}
-		limited, cancel := context.WithTimeout(ctx, reachedWait)
-		defer cancel()
-		if err := p.Freshness.Reached(limited, projection, position); err != nil {
-			return ReadHeaders{}, late(err, "position "+in.Position+" has not been applied yet; repeat the request")
-		}
-		return ReadHeaders{}, nil
+		return ReadHeaders{}, p.awaitPosition(ctx, projection, position)
 	}
 	limited, cancel := context.WithTimeout(ctx, freshWait)
 	defer cancel()
@@ -90,6 +86,56 @@ func (p *platform) await(ctx context.Context, projection string, in ReadParams) 
 		return ReadHeaders{Stale: "true"}, nil
 	}
 	return ReadHeaders{}, nil
+}
+
+// awaitPosition holds a read until the projection has passed a position. One that
+// the log does not have is not waited for: nobody was told it. The log is asked
+// only when the position is not there soon, and once more a little later: whoever
+// leads a partition since a moment ago may be slow to know all that it has.
+func (p *platform) awaitPosition(ctx context.Context, projection string, position domain.Position) error {
+	limited, cancel := context.WithTimeout(ctx, reachedWait)
+	defer cancel()
+	var missing *Problem
+	for range 2 {
+		err := p.reached(limited, freshWait, projection, position)
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if missing = p.missing(limited, position); missing == nil {
+			break
+		}
+	}
+	if missing != nil {
+		return missing
+	}
+	if err := p.Freshness.Reached(limited, projection, position); err != nil {
+		return late(err, "position "+formatPosition(position)+" has not been applied yet; repeat the request")
+	}
+	return nil
+}
+
+func (p *platform) reached(ctx context.Context, within time.Duration, projection string, position domain.Position) error {
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return p.Freshness.Reached(limited, projection, position)
+}
+
+// missing says why a position cannot be one of the log's; nil when it can, also
+// because the log does not answer.
+func (p *platform) missing(ctx context.Context, position domain.Position) *Problem {
+	limited, cancel := context.WithTimeout(ctx, endWait)
+	defer cancel()
+	end, ok, err := p.Freshness.End(limited, position.Partition)
+	switch {
+	case err != nil:
+		return nil
+	case !ok:
+		return badParameter("header", positionHeader, fmt.Sprintf("names partition %d, which the log does not have", position.Partition))
+	case position.Offset >= end:
+		return badParameter("header", positionHeader, fmt.Sprintf("is beyond the end of the log: partition %d ends before offset %d", position.Partition, end))
+	default:
+		return nil
+	}
 }
 
 // certain holds a request that must not act on old rows of conversations until

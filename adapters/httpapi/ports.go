@@ -251,10 +251,12 @@ type deliveries interface {
 
 // freshness tells how far a projection is. Fresh waits until it has what the log
 // holds as of the call, Reached until it has passed a position. Both give up
-// when the context ends.
+// when the context ends. End is the offset after the last event of a partition of
+// the log, as of the call; false when there is no such partition.
 type freshness interface {
 	Fresh(ctx context.Context, projection string) error
 	Reached(ctx context.Context, projection string, p domain.Position) error
+	End(ctx context.Context, partition int) (end int64, ok bool, err error)
 }
 
 // history walks through the log and gives each event as one line of JSON. An

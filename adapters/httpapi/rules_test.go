@@ -290,6 +290,46 @@ func testFreshness(t *testing.T) {
 	if took := time.Since(started); took != reachedWait {
 		t.Errorf("waited %s for a position", took)
 	}
+	// One that the log does not have is refused, once the log has said so twice.
+	asked := 0
+	refused := func(position, want string) {
+		t.Helper()
+		asked, started = 0, time.Now()
+		p := w.call(readerToken, "GET", paths[0], "", positionHeader, position).want(400).problem()
+		if e := p.Errors[0]; e.In != "header" || e.Field != positionHeader || !strings.Contains(e.Message, want) {
+			t.Errorf("position %s: %+v", position, p)
+		}
+		if took := time.Since(started); took != 2*freshWait || asked != 2 {
+			t.Errorf("position %s: refused after %s and %d questions", position, took, asked)
+		}
+	}
+	w.ends = func(_ context.Context, partition int) (int64, bool, error) { asked++; return 7, partition < 2, nil }
+	refused("0:7", "partition 0 ends before offset 7")
+	refused("1:9223372036854775807", "partition 1 ends before offset 7")
+	refused("2:7", "names partition 2")
+	for _, c := range []struct {
+		name  string
+		ends  func(asked int) (int64, bool, error)
+		asked int
+	}{
+		{"in the log", func(int) (int64, bool, error) { return 8, true, nil }, 1},
+		{"in the log at the second look", func(asked int) (int64, bool, error) { return int64(6 + asked), true, nil }, 2},
+		{"the log is away", func(int) (int64, bool, error) { return 0, false, errors.New("away") }, 1},
+	} {
+		asked, started = 0, time.Now()
+		w.ends = func(context.Context, int) (int64, bool, error) { asked++; return c.ends(asked) }
+		w.call(readerToken, "GET", paths[0], "", positionHeader, "0:7").want(503)
+		if took := time.Since(started); took != reachedWait || asked != c.asked {
+			t.Errorf("%s: 503 after %s and %d questions", c.name, took, asked)
+		}
+	}
+	// A log that does not answer takes nothing from the position's own time.
+	w.ends = func(ctx context.Context, _ int) (int64, bool, error) { <-ctx.Done(); return 0, false, ctx.Err() }
+	started = time.Now()
+	w.call(readerToken, "GET", paths[0], "", positionHeader, "0:7").want(503)
+	if took := time.Since(started); took != reachedWait {
+		t.Errorf("503 after %s", took)
+	}
 }
 
 // Ensure a write does not act on rows that lack the newest events: what is not

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/uuid"
 
@@ -19,7 +21,8 @@ type ticketWorld struct {
 	asked []string // what was asked for, by whom
 	keys  map[string]uuid.UUID
 	err   error
-	leave func() // what an assignment does; nil = nothing
+	leave func()       // what an assignment does; nil = nothing
+	close func() error // what a close does; nil = it is noted
 }
 
 func (w *ticketWorld) note(by domain.Token, format string, args ...any) error {
@@ -61,6 +64,9 @@ func (w *ticketWorld) Start(_ context.Context, by domain.Token, ch domain.Channe
 
 // Close implements tickets.
 func (w *ticketWorld) Close(_ context.Context, by domain.Token, _ uuid.UUID) error {
+	if w.close != nil {
+		return w.close()
+	}
 	return w.note(by, "close")
 }
 
@@ -92,18 +98,25 @@ func ticket(t *testing.T) (w *world, channel, conversation string) {
 	w.call(adminToken, "POST", "/v1/queues", `{"name":"Sales"}`).want(201)
 	w.call(adminToken, "POST", "/v1/tags", `{"name":"refund"}`).want(201)
 	w.call(adminToken, "POST", "/v1/tags", `{"name":"angry"}`).want(201)
+	return w, channel, w.openTicket(channel, 1).String()
+}
+
+// openTicket appends a ticket of a contact.
+func (w *world) openTicket(channel string, number int64) uuid.UUID {
+	w.t.Helper()
 	ch, _ := w.Channel(channel)
-	now, id := w.time(), domain.TicketID(ch.Account, 1)
-	e := domain.Identity{Channel: ch.ID, SourceID: "dev-1"}.About(ch.Account, now)
+	source := fmt.Sprintf("dev-%d", number)
+	now, id := w.time(), domain.TicketID(ch.Account, number)
+	e := domain.Identity{Channel: ch.ID, SourceID: source}.About(ch.Account, now)
 	e.ID = uuid.New()
 	e.Data = domain.ConversationOpened{
-		ConversationID: id, ContactID: domain.ContactID(ch.ID, "dev-1"),
-		Turned: domain.Turned{Scene: domain.Scene{Ticket: domain.Ticket{ID: id, Number: 1, Revision: 1, Status: domain.TicketOpen}}},
+		ConversationID: id, ContactID: domain.ContactID(ch.ID, source),
+		Turned: domain.Turned{Scene: domain.Scene{Ticket: domain.Ticket{ID: id, Number: number, Revision: 1, Status: domain.TicketOpen}}},
 	}
-	if _, err := w.Append(t.Context(), e); err != nil {
-		t.Fatal(err)
+	if _, err := w.Append(w.t.Context(), e); err != nil {
+		w.t.Fatal(err)
 	}
-	return w, channel, id.String()
+	return id
 }
 
 // Ensure that what is asked of a conversation with a ticket is asked of its
@@ -220,4 +233,82 @@ func TestTicketsOfChannelAndAgent(t *testing.T) {
 	if !slices.Equal(w.tickets.asked, []string{"admin of default as 0: assign to 0 of whoever"}) {
 		t.Errorf("asked for %q", w.tickets.asked)
 	}
+}
+
+// Ensure that many tickets are closed several at a time, but never more than so many
+// on the node, however many requests there are; that after an error no more are
+// begun, and those under way are waited for; that one that is gone is passed over; and
+// that a panic of one is the fault of its request alone.
+func TestTicketsAbreast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testTicketsAbreast)
+}
+
+func testTicketsAbreast(t *testing.T) {
+	w, channel, _ := ticket(t)
+	for n := range 3 * closeAbreast {
+		w.openTicket(channel, int64(n+2))
+	}
+	var asked, inside atomic.Int64
+	var release chan struct{}
+	hold := func() error {
+		asked.Add(1)
+		inside.Add(1)
+		defer inside.Add(-1)
+		<-release
+		return nil
+	}
+	closeAll := func() <-chan answer {
+		done := make(chan answer, 1)
+		go func() { done <- w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`) }()
+		return done
+	}
+	underWay := func(what string, want int64) {
+		t.Helper()
+		synctest.Wait()
+		if n := inside.Load(); n != want {
+			t.Errorf("%s: %d decisions under way, want %d", what, n, want)
+		}
+	}
+
+	release, w.tickets.close = make(chan struct{}), hold
+	first, second := closeAll(), closeAll()
+	underWay("two requests", closeAbreast)
+	close(release)
+	for _, done := range []<-chan answer{first, second} {
+		if a := (<-done).want(202); a.field("closed") != fmt.Sprint(3*closeAbreast+1) {
+			t.Errorf("closed %s", a.body)
+		}
+	}
+
+	release = make(chan struct{})
+	asked.Store(0)
+	w.tickets.close = func() error {
+		if asked.Load() == closeAbreast-1 {
+			asked.Add(1)
+			return &domain.Error{Code: domain.CodeUnavailable, Message: "not now", RetryAfter: 1}
+		}
+		return hold()
+	}
+	done := closeAll()
+	underWay("after an error", closeAbreast-1)
+	select {
+	case a := <-done:
+		t.Errorf("answered %d while decisions are under way", a.status)
+	default:
+	}
+	close(release)
+	(<-done).want(503)
+	if n := asked.Load(); n != closeAbreast {
+		t.Errorf("%d decisions were begun, want %d", n, closeAbreast)
+	}
+
+	w.tickets.close = func() error { return notFound("conversation", "1") }
+	if a := (<-closeAll()).want(202); a.field("closed") != "0" {
+		t.Errorf("those that are gone: %s", a.body)
+	}
+	w.tickets.close = func() error { panic("a fault") }
+	(<-closeAll()).want(500)
+	w.tickets.close = func() error { return nil }
+	(<-closeAll()).want(202)
 }

@@ -357,6 +357,14 @@ func (w *world) Reached(ctx context.Context, _ string, p domain.Position) error 
 	return fmt.Errorf("wait: %w", ctx.Err())
 }
 
+// End implements freshness: the log has two partitions.
+func (w *world) End(ctx context.Context, partition int) (int64, bool, error) {
+	if w.ends == nil {
+		return 1 << 40, partition < 2, nil
+	}
+	return w.ends(ctx, partition)
+}
+
 // Export implements history.
 func (w *world) Export(_ context.Context, f domain.EventFilter, emit func([]byte) error) error {
 	if w.exporting != nil {

@@ -52,8 +52,9 @@ type world struct {
 	freshErr  func(context.Context) error // of waits for freshness
 	reached   domain.Position             // positions up to this one are applied
 	waited    []domain.Position           // positions that were waited for
-	exportErr error                       // after the last line
-	exporting func()                      // at the start of an export
+	ends      func(context.Context, int) (int64, bool, error)
+	exportErr error  // after the last line
+	exporting func() // at the start of an export
 	probe     func(domain.Channel) (domain.Outcome, error)
 	refusal   func(channel string) (time.Time, int, bool, error)
 

@@ -64,15 +64,36 @@ func (l *Log) EndOf(ctx context.Context, topic, key string) (partition int, end 
 		return 0, 0, err
 	}
 	partition = partitionOf(key, partitions)
-	q, err := l.ask(tailKey{topic, partition})
+	end, err = l.end(ctx, tailKey{topic, partition})
+	return partition, end, err
+}
+
+// EndAt returns the offset after the last record of a partition that the log has
+// acknowledged to anybody, as its leader knows it a moment after the call was made;
+// false when the topic has no such partition. Calls at the same time share requests.
+func (l *Log) EndAt(ctx context.Context, topic string, partition int) (end int64, ok bool, err error) {
+	partitions, err := l.partitionsOf(ctx, topic)
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
+	}
+	if partition < 0 || partition >= len(partitions) {
+		return 0, false, nil
+	}
+	end, err = l.end(ctx, tailKey{topic, partition})
+	return end, err == nil, err
+}
+
+// end waits for the answer to a question about a partition.
+func (l *Log) end(ctx context.Context, k tailKey) (int64, error) {
+	q, err := l.ask(k)
+	if err != nil {
+		return 0, err
 	}
 	select {
 	case <-q.done:
-		return partition, q.end, q.err
+		return q.end, q.err
 	case <-ctx.Done():
-		return 0, 0, fmt.Errorf("find the end of %s/%d: %w", topic, partition, ctx.Err())
+		return 0, fmt.Errorf("find the end of %s/%d: %w", k.topic, k.partition, ctx.Err())
 	}
 }
 

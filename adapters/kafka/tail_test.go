@@ -41,6 +41,34 @@ func TestEndOf(t *testing.T) {
 	writing.Wait()
 }
 
+// Ensure that the end of a partition is behind everything that was acknowledged in
+// it, also where nothing was, and that a partition that is not there has none.
+func TestEndAt(t *testing.T) {
+	t.Parallel()
+	brokers := testBrokers(t)
+	topic := newTopic(t, brokers, 3)
+	pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+	log := newLog(t, brokers)
+	ends := map[int]int64{}
+	for i := range 20 {
+		msg := newMessage("k"+strconv.Itoa(i%2), i)
+		if err := pub.Publish(topic, msg); err != nil {
+			t.Fatal(err)
+		}
+		partition, offset, _ := kafka.PositionOf(msg)
+		ends[partition] = offset + 1
+		if end, ok, err := log.EndAt(t.Context(), topic, partition); end != offset+1 || !ok || err != nil {
+			t.Errorf("partition %d ends at %d (%t, %v), its last record is at %d", partition, end, ok, err, offset)
+		}
+	}
+	for partition := -1; partition <= 3; partition++ {
+		end, ok, err := log.EndAt(t.Context(), topic, partition)
+		if end != ends[partition] || ok != (partition >= 0 && partition < 3) || err != nil {
+			t.Errorf("partition %d ends at %d (%t, %v), want %d", partition, end, ok, err, ends[partition])
+		}
+	}
+}
+
 // Ensure that who asks for an end while another question is on its way shares the
 // next one, and that a closed log answers nobody.
 func TestEndOfIsShared(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -197,7 +198,14 @@ func (n *node) FreshFor(ctx context.Context, key string) error {
 
 // Reached waits until a projection has passed a position.
 func (n *node) Reached(ctx context.Context, projection string, p domain.Position) error {
-	return n.waiter.Load().Wait(ctx, projection, map[int]int64{p.Partition: p.Offset + 1})
+	next := min(p.Offset, math.MaxInt64-1) + 1 // what nothing reaches is waited for, too
+	return n.waiter.Load().Wait(ctx, projection, map[int]int64{p.Partition: next})
+}
+
+// End tells the offset after the last event of a partition, as of now; false when
+// there is no such partition.
+func (n *node) End(ctx context.Context, partition int) (int64, bool, error) {
+	return n.log.EndAt(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix), partition)
 }
 
 // dialects are the wires that callbacks are told on.
