@@ -13,9 +13,11 @@ type endpoint struct {
 	target  string
 	first   queue // lanes whose head was not tried yet
 	again   queue // lanes whose head was
-	over    queue // of them, those that end without a call
+	minor   queue // lanes of which nobody waits for anything
+	over    queue // lanes that end without a call
 	calls   int   // slots in use
 	retries int   // of them, those of retries
+	minors  int   // and those of what is minor
 	lanes   int   // lanes in memory, over all partitions
 	rate    rate
 	breaker breaker
@@ -24,10 +26,12 @@ type endpoint struct {
 	wake    *time.Timer            // set while it waits for a time
 	wakes   time.Time              // when wake ends
 	looked  time.Time              // when expire last looked
-	inTurn  bool
-	held    bool // in Worker.held
-	cramped bool // in Worker.cramped
-	prompt  bool // its last call was answered, and soon
+	prompt  bool                   // its last call was answered, and soon
+
+	inTurn    bool
+	held      bool // in Worker.held
+	minorHeld bool // in Worker.minorHeld
+	cramped   bool // in Worker.cramped
 }
 
 // queue holds lanes in the order in which they became ready. A lane that is not
@@ -39,7 +43,7 @@ func (q *queue) push(l *lane) { q.lanes = append(q.lanes, l) }
 // peek gives the first lane that is ready, nil = none.
 func (q *queue) peek() *lane {
 	for len(q.lanes) > 0 {
-		if l := q.lanes[0]; l.state == laneReady {
+		if l := q.lanes[0]; l.state == laneReady && l.place == q {
 			return l
 		}
 		q.pop()
@@ -48,7 +52,9 @@ func (q *queue) peek() *lane {
 }
 
 func (q *queue) pop() {
-	q.lanes[0].queued = false
+	if l := q.lanes[0]; l.place == q {
+		l.queued, l.place = false, nil
+	}
 	q.lanes[0] = nil
 	q.lanes = q.lanes[1:]
 }
@@ -63,6 +69,7 @@ type call struct {
 	channel domain.Channel
 	known   bool // the channel is still there
 	retry   bool
+	minor   bool // counted as such, and not as a retry
 	over    bool // it is not made: the delivery's age was used up while the endpoint got nothing
 	limited bool // it has taken a place of the rate
 	period  time.Duration
@@ -75,14 +82,19 @@ func (w *Worker) ready(l *lane) {
 	w.enqueue(l)
 }
 
+// enqueue puts a lane into the queue that it belongs to. One that stands among
+// the minor ones and is not any more leaves a place there that is skipped.
 func (w *Worker) enqueue(l *lane) {
-	if !l.queued {
-		l.queued = true
-		if l.rows[0].Attempts > 0 { // tried, or redriven: new messages come first
-			l.endpoint.again.push(l)
-		} else {
-			l.endpoint.first.push(l)
-		}
+	to := &l.endpoint.first
+	switch {
+	case l.minor():
+		to = &l.endpoint.minor
+	case l.rows[0].Attempts > 0: // tried, or redriven: new messages come first
+		to = &l.endpoint.again
+	}
+	if !l.queued || (l.place == &l.endpoint.minor && to != l.place) {
+		l.queued, l.place = true, to
+		to.push(l)
 	}
 	w.offer(l.endpoint)
 }
@@ -111,17 +123,42 @@ func (w *Worker) pump() {
 	}
 }
 
-// release offers an endpoint that was held back by the process's share of retries.
+// release offers an endpoint that was held back by the process's share of retries,
+// or of what is minor.
 func (w *Worker) release() bool {
-	if len(w.held) == 0 || w.retries >= withoutReserve(w.cfg.TotalSlots) {
+	switch {
+	case len(w.held) > 0 && w.mayRetry():
+		e := w.held.next()
+		e.held = false
+		w.offer(e)
+	case len(w.minorHeld) > 0 && w.mayMinor():
+		e := w.minorHeld.next()
+		e.minorHeld = false
+		w.offer(e)
+	default:
 		return false
 	}
-	e := w.held[0]
-	w.held[0] = nil
-	w.held = w.held[1:]
-	e.held = false
-	w.offer(e)
 	return true
+}
+
+// mayRetry tells whether another retry may be made, as far as the process's slots go.
+func (w *Worker) mayRetry() bool { return w.retries+w.minors < withoutReserve(w.cfg.TotalSlots) }
+
+// held are endpoints that wait for something of the process, each once.
+type held []*endpoint
+
+func (h *held) add(e *endpoint, there *bool) {
+	if !*there {
+		*there = true
+		*h = append(*h, e)
+	}
+}
+
+func (h *held) next() *endpoint {
+	e := (*h)[0]
+	(*h)[0] = nil
+	*h = (*h)[1:]
+	return e
 }
 
 // mayCall holds calls back while their outcomes could not be told: each of them
@@ -163,7 +200,7 @@ func (w *Worker) startOne(e *endpoint) bool {
 		w.advance(l)
 		return true
 	}
-	c := &call{lane: l, retry: from == &e.again}
+	c := &call{lane: l, retry: from == &e.again, minor: from == &e.minor}
 	c.channel, c.known = w.cfg.Channels.Channel(domain.ChannelOf(e.target))
 	if c.known && c.channel.RatePerSecond > 0 && e.target == c.channel.ID { // a channel's rate is that of its callback
 		var n int
@@ -192,22 +229,20 @@ func (w *Worker) limit(e *endpoint) int {
 	return min(w.cfg.Slots, max(1, free/4))
 }
 
-// pick chooses between first tries and retries: who is ready for longer.
+// pick chooses between first tries and retries: who is ready for longer. What is
+// minor comes when there is neither.
 func (w *Worker) pick(e *endpoint) (*lane, *queue) {
 	first, again := e.first.peek(), e.again.peek()
-	if again != nil && w.retries >= withoutReserve(w.cfg.TotalSlots) {
-		if !e.held {
-			e.held = true
-			w.held = append(w.held, e)
-		}
+	if again != nil && !w.mayRetry() {
+		w.held.add(e, &e.held)
 		again = nil
 	}
-	if e.retries >= withoutReserve(w.cfg.Slots) {
+	if e.retries+e.minors >= withoutReserve(w.cfg.Slots) {
 		again = nil
 	}
 	switch {
 	case first == nil && again == nil:
-		return nil, nil
+		return w.pickMinor(e), &e.minor
 	case again == nil || (first != nil && !again.readyAt.Before(first.readyAt)):
 		return first, &e.first
 	default:
@@ -252,6 +287,10 @@ func (w *Worker) start(c *call) {
 		w.retries++
 		e.retries++
 	}
+	if c.minor {
+		w.minors++
+		e.minors++
+	}
 	if !c.over {
 		e.breaker.started(c)
 		e.pace.started(w.cfg.Now())
@@ -268,6 +307,10 @@ func (w *Worker) ended(c *call, prompt bool) {
 	if c.retry {
 		w.retries--
 		e.retries--
+	}
+	if c.minor {
+		w.minors--
+		e.minors--
 	}
 	if c.limited && c.place == nil {
 		c.place = e.rate.written(w.cfg.Now(), c.period)

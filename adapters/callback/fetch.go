@@ -307,6 +307,7 @@ func (s *portion) takeLane(name string, fetched []domain.Delivery) bool {
 	}
 	l := s.add(name)
 	for i := range fetched {
+		s.minor = s.minor || fetched[i].Minor()
 		l.insert(&fetched[i])
 	}
 	l.more = l.cut() || len(fetched) == laneDepth

@@ -34,7 +34,7 @@ func (w *Worker) wait(e *endpoint, now, until time.Time) (some bool) {
 	if e.over.peek() != nil {
 		return true
 	}
-	if e.first.peek() == nil && e.again.peek() == nil {
+	if e.first.peek() == nil && e.again.peek() == nil && e.minor.peek() == nil {
 		return false // the next lane that is ready offers it
 	}
 	if until.IsZero() || (!next.IsZero() && next.Before(until)) {
@@ -48,7 +48,7 @@ func (w *Worker) wait(e *endpoint, now, until time.Time) (some bool) {
 // nothing, and tells when to look again, zero if not for their sake. The age counts
 // from the first try; what was never tried has none.
 func (w *Worker) expire(e *endpoint, now time.Time) (next time.Time) {
-	if e.again.peek() == nil {
+	if e.again.peek() == nil && e.minor.peek() == nil {
 		return time.Time{}
 	}
 	if at := e.looked.Add(lookEvery); now.Before(at) {
@@ -60,22 +60,25 @@ func (w *Worker) expire(e *endpoint, now time.Time) (next time.Time) {
 	}
 	e.looked = now
 	age := maxAge(ch.Delivery)
-	var staying []*lane
-	for _, l := range e.again.lanes {
-		if l.state != laneReady || l.rows[0].FirstTriedAt == nil {
-			staying = append(staying, l)
-			continue
-		}
-		if end := l.rows[0].FirstTriedAt.Add(age); now.Before(end) {
-			staying = append(staying, l)
-			if next.IsZero() || end.Before(next) {
-				next = end
+	for _, from := range []*queue{&e.again, &e.minor} {
+		var staying []*lane
+		for _, l := range from.lanes {
+			if l.state != laneReady || l.place != from || l.rows[0].FirstTriedAt == nil {
+				staying = append(staying, l)
+				continue
 			}
-			continue
+			if end := l.rows[0].FirstTriedAt.Add(age); now.Before(end) {
+				staying = append(staying, l)
+				if next.IsZero() || end.Before(next) {
+					next = end
+				}
+				continue
+			}
+			l.place = &e.over
+			e.over.push(l)
 		}
-		e.over.push(l)
+		from.lanes = staying
 	}
-	e.again.lanes = staying
 	if !next.IsZero() && next.Sub(now) < lookEvery {
 		next = now.Add(lookEvery)
 	}

@@ -42,8 +42,11 @@ type lane struct {
 	last    int64                     // highest offset that was settled, -1 = none
 	readyAt time.Time
 	queued  bool // in one of the endpoint's queues
+	place   *queue
 	wanted  bool // in tenure.wants
 	timer   *time.Timer
+
+	pressing bool // something that is not minor was left to the database
 }
 
 const (
@@ -151,6 +154,7 @@ func (w *Worker) park(l *lane) {
 // arrived takes in a new delivery.
 func (t *tenure) arrived(d domain.Delivery) {
 	s := t.portion(d.Target())
+	s.minor = s.minor || d.Minor()
 	name := d.Lane()
 	if _, parked := s.parked[name]; parked {
 		return
@@ -158,7 +162,9 @@ func (t *tenure) arrived(d domain.Delivery) {
 	l := s.lanes[name]
 	switch {
 	case l == nil && (s.more || !s.room(t.w.cfg.Now())):
-		s.skip(d)
+		if !s.squeeze(d) {
+			s.skip(d)
+		}
 		return
 	case l == nil:
 		l = s.add(name)
@@ -167,8 +173,12 @@ func (t *tenure) arrived(d domain.Delivery) {
 		return
 	case l.more || l.reload || len(l.rows) >= laneRows || s.rows >= s.maxRows():
 		l.more, l.missed = true, true
+		l.pressing = l.pressing || !d.Minor()
 	default:
 		l.insert(&d)
+	}
+	if l.state == laneReady {
+		t.w.enqueue(l) // it may have become one that somebody waits for
 	}
 	t.w.advance(l)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,7 +68,11 @@ func (m *memory) project(_ context.Context, _ int, events []domain.Recorded) err
 // asked folds the episode of an event and tells what delivery the event asks for.
 func (m *memory) asked(r domain.Recorded) (domain.Delivery, bool) {
 	if !r.Dialect.HasEpisodes() {
-		return domain.DeliveryOf(r, nil, false)
+		d, ok := domain.DeliveryOf(r, nil, false)
+		if strings.HasPrefix(d.Content.Text, "receipt") {
+			d.Kind, d.Subject.Notice = domain.DeliverNotice, &domain.Notice{Name: domain.NoticeMessageUpdated}
+		}
+		return d, ok
 	}
 	e := m.stands[r.Stream()]
 	if e == nil {

@@ -14,6 +14,7 @@ type portion struct {
 	rows   int                 // over all lanes, without those being called
 	parked map[string]struct{} // lanes that are parked, as far as known
 	listed bool                // parked has been read from the database
+	minor  bool                // there has been something minor
 
 	// more tells that the database may hold lanes that are neither in lanes nor in
 	// parked. Until a fetch says otherwise, new lanes are taken from there only.

@@ -178,10 +178,12 @@ type Worker struct {
 	tenures   map[int]*tenure
 	endpoints map[string]*endpoint // by target
 	turn      []*endpoint          // those that may have something to send, each once
-	held      []*endpoint          // those with nothing but retries while the process's share of those is used up
+	held      held                 // those with nothing but retries while the process's share of those is used up
+	minorHeld held                 // the same of what is minor
 	cramped   []*endpoint          // those that got no slot because the process had few, and would have room for it
 	calls     int                  // being made
 	retries   int                  // of them, those that are not first tries
+	minors    int                  // and those of what is minor
 	outcomes  int                  // calls that have ended and whose outcome is not acknowledged
 	away      int                  // outcomes that the log did not take at first
 }
