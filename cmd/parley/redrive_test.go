@@ -23,6 +23,7 @@ type graveyard struct {
 	*parley
 
 	hooks *receiver
+	to    string              // the callback of its channels
 	want  map[string][]string // contact → texts that are to arrive, in order
 	dead  int
 }
@@ -31,6 +32,7 @@ type graveyard struct {
 func newGraveyard(t testing.TB, options ...option) *graveyard {
 	t.Helper()
 	g := &graveyard{hooks: newReceiver(t), want: map[string][]string{}}
+	g.to = g.hooks.URL
 	g.parley = startParley(t, append(options, roles(roleAPI))...)
 	return g
 }
@@ -39,7 +41,7 @@ func newGraveyard(t testing.TB, options ...option) *graveyard {
 func (g *graveyard) channel(policy string) domain.Channel {
 	g.t.Helper()
 	status, _, raw := g.do(http.MethodPost, "/v1/channels", g.Token, fmt.Sprintf(
-		`{"dialect":"respondio","name":"Grave","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":%s}`, g.hooks.URL, policy))
+		`{"dialect":"respondio","name":"Grave","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":%s}`, g.to, policy))
 	var made channelAnswer
 	if err := json.Unmarshal(raw, &made); err != nil || status != http.StatusCreated {
 		g.t.Fatalf("create channel: %d %s", status, raw)
@@ -361,25 +363,8 @@ func TestRedriveJob_killed(t *testing.T) {
 		t.Errorf("%d calls were made again", repeated)
 	}
 	t.Logf("%d calls were made again", repeated)
-	redriven := map[string]string{} // delivery → event
-	_, _, raw := g.do(http.MethodGet, "/v1/events?type=delivery.redriven", g.Token, "")
-	for line := range strings.Lines(string(raw)) {
-		var e struct {
-			ID   string `json:"id"`
-			Data struct {
-				DeliveryID string `json:"delivery_id"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Fatal(err)
-		}
-		if before, again := redriven[e.Data.DeliveryID]; again && before != e.ID {
-			t.Errorf("delivery %s was redriven by two events", e.Data.DeliveryID)
-		}
-		redriven[e.Data.DeliveryID] = e.ID
-	}
-	if len(redriven) != 900 {
-		t.Errorf("%d deliveries were redriven", len(redriven))
+	if n := g.redriven(p); n != 900 {
+		t.Errorf("%d deliveries were redriven", n)
 	}
 	p.stop()
 }
