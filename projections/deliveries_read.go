@@ -116,6 +116,9 @@ func readDeliveryCursor(cursor string) (time.Time, uuid.UUID, error) {
 			Code: domain.CodeInvalid, Field: "cursor", Message: "is not one that a list gave", Err: err,
 		}
 	}
+	if year := created.UTC().Year(); year < 1 || year > 9999 { // no delivery is of such a time
+		return time.Time{}, uuid.UUID{}, badCursor(nil)
+	}
 	return created, parsed, nil
 }
 

@@ -90,6 +90,11 @@ var bodies = []struct{ method, path, seed string }{
 	{http.MethodPost, "/v1/topic-sets", `{"name":"Why","topics":[{"id":1,"name":"Late"}]}`},
 	{http.MethodPost, "/v1/functions", `{"name":"Hours","url":"https://a.example/f"}`},
 	{http.MethodPost, "/v1/conversations/close", `{"channel_id":"1","reason":"agent"}`},
+	{http.MethodPost, "/v1/redrives", `{"channel":"1","from":"2026-03-01T09:00:00Z","to":"2026-03-01T17:00:00+02:00","reason":"timeout","kind":"message","dry_run":true,"confirm":5}`},
+	{http.MethodPost, "/v1/subscriptions", `{"url":"https://a.example/x","name":"desk","events":["message.received","conversation.*"],"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","delivery":{"schedule":[]}}`},
+	{http.MethodPost, "/v1/api-tokens", `{"name":"site","value":"value-1234567890"}`},
+	{http.MethodPost, "/v1/accounts", `{"name":"acme","title":"Acme"}`},
+	{http.MethodPost, "/v1/channels", `{"dialect":"channelx","name":"Window","callback_url":"https://a.example/x","inbox_id":7,"inbox_identifier":"abc","member_ids":[1],"hmac_mandatory":true}`},
 }
 
 // Whatever body comes, the answer is JSON: what is taken is text that every store
