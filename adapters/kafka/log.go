@@ -84,11 +84,6 @@ func (l *Log) Partitions(ctx context.Context, topic string) (int, error) {
 	return partitionCount(ctx, l.client, topic)
 }
 
-// Ends returns for each partition the offset after its last record.
-func (l *Log) Ends(ctx context.Context, topic string) (map[int]int64, error) {
-	return l.offsets(ctx, topic, kafka.LastOffsetOf, func(p kafka.PartitionOffsets) int64 { return p.LastOffset })
-}
-
 // Starts returns for each partition the offset of its first record that is still
 // there.
 func (l *Log) Starts(ctx context.Context, topic string) (map[int]int64, error) {
@@ -128,13 +123,13 @@ func (l *Log) OffsetsAt(ctx context.Context, topic string, t time.Time) (map[int
 // offsets asks about all partitions of a topic.
 func (l *Log) offsets(ctx context.Context, topic string, ask func(partition int) kafka.OffsetRequest, get func(kafka.PartitionOffsets) int64) (map[int]int64, error) {
 	return patiently(ctx, func(ctx context.Context) (map[int]int64, error) {
-		n, err := l.Partitions(ctx, topic)
+		partitions, err := l.partitionsOf(ctx, topic)
 		if err != nil {
 			return nil, err
 		}
-		requests := make([]kafka.OffsetRequest, n)
-		for i := range requests {
-			requests[i] = ask(i)
+		requests := make([]kafka.OffsetRequest, len(partitions))
+		for i, partition := range partitions {
+			requests[i] = ask(partition)
 		}
 		return l.list(ctx, topic, requests, get)
 	})

@@ -3,15 +3,16 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/segmentio/kafka-go"
 )
 
-// tails finds the ends of single partitions for many who ask at the same time. An
-// answer is good only for who asked before the question was sent: whoever comes
-// while one is on its way shares the next one. So a partition has at most one
-// question on its way and one to come, however many wait.
+// tails finds the ends of partitions for many who ask at the same time. An answer is
+// good only for who asked before the question was sent: whoever comes while one is on
+// its way shares the next one. So a partition, and a topic as a whole, has at most one
+// question on its way and one to come, and one connection, however many wait.
 type tails struct {
 	ctx    context.Context // done when the log is closed
 	stop   context.CancelFunc
@@ -23,12 +24,15 @@ type tails struct {
 	of         map[tailKey]*tail
 }
 
+// everyPartition is asked about by who wants to know of a topic as a whole.
+const everyPartition = -1
+
 type tailKey struct {
 	topic     string
-	partition int
+	partition int // or everyPartition
 }
 
-// tail is one partition.
+// tail is what one kind of questions is about.
 type tail struct {
 	running bool
 	next    *question // nil when nobody waits for another answer
@@ -37,7 +41,7 @@ type tail struct {
 // question is one request to the log. done is closed when the others are written.
 type question struct {
 	done chan struct{}
-	end  int64
+	ends map[int]int64 // by partition; many read it
 	err  error
 }
 
@@ -53,6 +57,13 @@ func (t *tails) close() {
 	t.mu.Unlock()
 	t.stop()
 	t.asking.Wait()
+}
+
+// Ends returns for each partition the offset after its last record, as of a moment
+// after the call was made. Calls at the same time share requests.
+func (l *Log) Ends(ctx context.Context, topic string) (map[int]int64, error) {
+	ends, err := l.ends(ctx, tailKey{topic, everyPartition})
+	return maps.Clone(ends), err
 }
 
 // EndOf returns the partition in which a publisher puts the records of a key, and
@@ -85,15 +96,21 @@ func (l *Log) EndAt(ctx context.Context, topic string, partition int) (end int64
 
 // end waits for the answer to a question about a partition.
 func (l *Log) end(ctx context.Context, k tailKey) (int64, error) {
+	ends, err := l.ends(ctx, k)
+	return ends[k.partition], err
+}
+
+// ends waits for the answer to a question.
+func (l *Log) ends(ctx context.Context, k tailKey) (map[int]int64, error) {
 	q, err := l.ask(k)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	select {
 	case <-q.done:
-		return q.end, q.err
+		return q.ends, q.err
 	case <-ctx.Done():
-		return 0, fmt.Errorf("find the end of %s/%d: %w", k.topic, k.partition, ctx.Err())
+		return nil, fmt.Errorf("find the end of %s: %w", k.topic, ctx.Err())
 	}
 }
 
@@ -118,8 +135,7 @@ func (l *Log) partitionsOf(ctx context.Context, topic string) ([]int, error) {
 	return partitions, nil
 }
 
-// ask joins the next question about a partition, and sends it when none is on its
-// way.
+// ask joins the next question about something, and sends it when none is on its way.
 func (l *Log) ask(k tailKey) (*question, error) {
 	l.tails.mu.Lock()
 	defer l.tails.mu.Unlock()
@@ -142,8 +158,8 @@ func (l *Log) ask(k tailKey) (*question, error) {
 	return q, nil
 }
 
-// answer sends the questions about a partition, one after the other, until nobody
-// waits for one.
+// answer sends the questions about something, one after the other, until nobody waits
+// for one.
 func (l *Log) answer(k tailKey, t *tail) {
 	for {
 		l.tails.mu.Lock()
@@ -154,11 +170,18 @@ func (l *Log) answer(k tailKey, t *tail) {
 		if q == nil {
 			return
 		}
-		ends, err := patiently(l.tails.ctx, func(ctx context.Context) (map[int]int64, error) {
-			return l.list(ctx, k.topic, []kafka.OffsetRequest{kafka.LastOffsetOf(k.partition)},
-				func(p kafka.PartitionOffsets) int64 { return p.LastOffset })
-		})
-		q.end, q.err = ends[k.partition], err
+		q.ends, q.err = l.question(k)
 		close(q.done)
 	}
+}
+
+// question asks the log.
+func (l *Log) question(k tailKey) (map[int]int64, error) {
+	last := func(p kafka.PartitionOffsets) int64 { return p.LastOffset }
+	if k.partition == everyPartition {
+		return l.offsets(l.tails.ctx, k.topic, kafka.LastOffsetOf, last)
+	}
+	return patiently(l.tails.ctx, func(ctx context.Context) (map[int]int64, error) {
+		return l.list(ctx, k.topic, []kafka.OffsetRequest{kafka.LastOffsetOf(k.partition)}, last)
+	})
 }

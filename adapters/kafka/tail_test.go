@@ -1,7 +1,7 @@
 package kafka_test
 
 import (
-	"fmt"
+	"context"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -70,46 +70,60 @@ func TestEndAt(t *testing.T) {
 }
 
 // Ensure that who asks for an end while another question is on its way shares the
-// next one, and that a closed log answers nobody.
-func TestEndOfIsShared(t *testing.T) {
+// next one, of one partition as of all, and that a closed log answers nobody.
+func TestEndsAreShared(t *testing.T) {
 	t.Parallel()
-	broker := startFaulty(t)
-	topic := newTopic(t, broker.brokers, 1)
-	log := kafka.NewLog(broker.brokers)
-	t.Cleanup(func() { log.Close() })
-	if _, _, err := log.EndOf(t.Context(), topic, "a"); err != nil {
-		t.Fatal(err)
-	}
-	var asked atomic.Int64
-	hold := make(chan struct{})
-	broker.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
-		broker.cluster.KeepControl()
-		asked.Add(1)
-		<-hold // the whole broker waits
-		return nil, nil, false
-	})
-	const callers = 50
-	var calling, called sync.WaitGroup
-	for i := range callers {
-		calling.Add(1)
-		called.Go(func() {
-			calling.Done()
-			if _, _, err := log.EndOf(t.Context(), topic, fmt.Sprint(i)); err != nil {
-				t.Error(err)
+	for name, ask := range map[string]func(ctx context.Context, log *kafka.Log, topic string, i int) error{
+		"one partition": func(ctx context.Context, log *kafka.Log, topic string, i int) error {
+			_, _, err := log.EndOf(ctx, topic, strconv.Itoa(i))
+			return err
+		},
+		"all partitions": func(ctx context.Context, log *kafka.Log, topic string, _ int) error {
+			_, err := log.Ends(ctx, topic)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			broker := startFaulty(t)
+			topic := newTopic(t, broker.brokers, 1)
+			log := kafka.NewLog(broker.brokers)
+			t.Cleanup(func() { log.Close() })
+			if err := ask(t.Context(), log, topic, 0); err != nil {
+				t.Fatal(err)
+			}
+			var asked atomic.Int64
+			hold := make(chan struct{})
+			broker.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+				broker.cluster.KeepControl()
+				asked.Add(1)
+				<-hold // the whole broker waits
+				return nil, nil, false
+			})
+			const callers = 50
+			var calling, called sync.WaitGroup
+			for i := range callers {
+				calling.Add(1)
+				called.Go(func() {
+					calling.Done()
+					if err := ask(t.Context(), log, topic, i); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			calling.Wait()
+			eventually(t, "a question reaches the broker", func() bool { return asked.Load() == 1 })
+			close(hold)
+			called.Wait()
+			if n := asked.Load(); n > callers/2 {
+				t.Errorf("%d calls at the same time made %d requests", callers, n)
+			}
+			if err := log.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := ask(t.Context(), log, topic, 0); err == nil {
+				t.Error("a closed log answers")
 			}
 		})
-	}
-	calling.Wait()
-	eventually(t, "a question reaches the broker", func() bool { return asked.Load() == 1 })
-	close(hold)
-	called.Wait()
-	if n := asked.Load(); n > callers/2 {
-		t.Errorf("%d calls at the same time made %d requests", callers, n)
-	}
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := log.EndOf(t.Context(), topic, "a"); err == nil {
-		t.Error("a closed log answers")
 	}
 }
