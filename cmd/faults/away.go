@@ -73,7 +73,7 @@ func logAway(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	ch, err := s.makeChannel(ctx, hooks.url())
+	ch, err := s.makeChannels(ctx, hooks)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *stand) underLoad(ctx context.Context, breaks func(ctx context.Context, 
 	if err != nil {
 		return err
 	}
-	ch, err := s.makeChannel(ctx, hooks.url())
+	ch, err := s.makeChannels(ctx, hooks)
 	if err != nil {
 		return err
 	}

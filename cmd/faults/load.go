@@ -28,10 +28,10 @@ const (
 )
 
 // loaded starts load of so many posts a second from contacts that each write once a
-// second.
+// second, however long the answers take.
 func (s *stand) loaded(ctx context.Context, ch channel, hooks *receiver, prefix string, rate int) *traffic {
 	t := &traffic{
-		stand: s, channel: ch, receiver: hooks, prefix: prefix, contacts: rate, pause: time.Second, began: time.Now(), stop: make(chan struct{}), strict: true,
+		stand: s, channel: ch, receiver: hooks, prefix: prefix, contacts: rate, pause: time.Second, began: time.Now(), stop: make(chan struct{}), strict: true, steady: true,
 	}
 	t.run(ctx)
 	return t
@@ -108,7 +108,7 @@ func soak(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	ch, err := s.makeChannel(ctx, hooks.url())
+	ch, err := s.makeChannels(ctx, hooks)
 	if err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func brokenNetwork(end string) func(context.Context, *run) error {
 		if err != nil {
 			return err
 		}
-		ch, err := s.makeChannel(ctx, hooks.url())
+		ch, err := s.makeChannels(ctx, hooks)
 		if err != nil {
 			return err
 		}

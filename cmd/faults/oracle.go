@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/parley-im/parley/domain"
 )
 
 const (
@@ -62,7 +57,7 @@ func (h history) without(other history) (texts []string) {
 // check ends the round: when rows and callbacks have come up with the log it
 // compares all of them with what was sent, and adds the round to the result.
 func (t *traffic) check(ctx context.Context) error {
-	all, out, rows, err := t.settle(ctx)
+	log, rows, err := t.settle(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,14 +69,8 @@ func (t *traffic) check(ctx context.Context) error {
 	}
 	res.Refused += t.counts.refused
 	res.Unanswered += t.counts.unanswered
-	calls := t.calls()
-	told := history{}
-	for _, c := range calls {
-		if c.taken {
-			told.add(c.contact, c.text)
-		}
-	}
-	inLog, inRows, atReceiver := all.places(), rows.all.places(), told.places()
+	calls, told := t.calls(), t.told()
+	inLog, inRows, atReceiver := log.all.places(), rows.all.places(), told.places()
 	lost := map[string]bool{}
 	miss := func(text, where string) {
 		if !lost[text] {
@@ -89,7 +78,7 @@ func (t *traffic) check(ctx context.Context) error {
 			res.problemf("%s is not in %s", text, where)
 		}
 	}
-	outgoing := out.places()
+	outgoing, promised := log.out.places(), log.told.places()
 	sent := map[string]bool{}
 	for _, s := range t.posts {
 		sent[s.text] = true
@@ -99,6 +88,9 @@ func (t *traffic) check(ctx context.Context) error {
 		switch {
 		case s.fate == accepted:
 			res.Accepted++
+			if t.stand.spoken != nil {
+				t.stand.spoken[s.dialect]++
+			}
 			if !logged {
 				miss(s.text, "the log, and was accepted")
 			}
@@ -113,156 +105,72 @@ func (t *traffic) check(ctx context.Context) error {
 		if _, ok := inRows[text]; !ok {
 			miss(text, "the rows")
 		}
-		if _, reply := outgoing[text]; reply {
+		if _, ok := promised[text]; ok {
+			_, reply := outgoing[text]
 			_, ok := atReceiver[text]
 			if t.mayFail && !ok && rows.status[text] == "failed" {
 				t.dead = append(t.dead, text)
 			} else if !ok {
 				miss(text, "what the receiver got")
-			} else if status := rows.status[text]; status != "sent" {
+			} else if status := rows.status[text]; reply && status != "sent" {
 				res.problemf("%s was told and its row says %q", text, status)
 			}
 		}
 	}
-	for _, text := range rows.all.without(all) {
+	for _, text := range rows.all.without(log.all) {
 		res.problemf("%s is in the rows, and not in the log", text)
 	}
-	for _, text := range told.without(out) {
-		res.problemf("%s was told, and is not in the log", text)
+	for _, text := range told.without(log.told) {
+		res.problemf("%s was told, and the log does not say so", text)
 	}
 	for _, text := range rows.twice {
 		res.problemf("%s is in the rows twice", text)
 	}
 	res.Lost += len(lost)
 	res.Messages += len(inLog)
-	t.checkOrder(all, rows.all, calls)
+	t.checkOrder(log.all, rows.all, calls)
 	t.checkRepeats(calls)
 	return nil
 }
 
 // settle waits until rows and receiver have what the log has. When they do not in
 // time it gives what there is.
-func (t *traffic) settle(ctx context.Context) (all, out history, rows rowsRead, err error) {
+func (t *traffic) settle(ctx context.Context) (log logRead, rows rowsRead, err error) {
 	began, last := time.Now(), error(nil)
 	for {
-		all, out, err = t.readLog(ctx)
+		log, err = t.readLog(ctx)
 		if err == nil {
 			rows, err = t.readRows(ctx)
 		}
 		switch {
-		case err == nil && len(all.without(rows.all)) == 0 && rows.settled == len(out.places()) && t.untold(out, rows) == 0:
-			return all, out, rows, nil
+		case err == nil && len(log.all.without(rows.all)) == 0 && rows.settled == len(log.out.places()) && t.untold(log, rows) == 0:
+			return log, rows, nil
 		case err != nil && !errors.Is(err, errAway):
-			return nil, nil, rows, err
+			return log, rows, err
 		case err != nil:
 			last = err
 		}
 		if time.Since(began) > settleLimit {
 			if err != nil {
-				return nil, nil, rows, fmt.Errorf("read back what there is: not within %s: %w", settleLimit, last)
+				return log, rows, fmt.Errorf("read back what there is: not within %s: %w", settleLimit, last)
 			}
 			t.stand.sayf("not settled within %s", settleLimit)
-			return all, out, rows, nil
+			return log, rows, nil
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, nil, rows, err
+			return log, rows, err
 		}
 	}
 }
 
-// untold counts the replies that have not come to their end.
-func (t *traffic) untold(out history, rows rowsRead) (n int) {
-	for _, text := range out.without(t.told()) {
+// untold counts the messages that have yet to be told.
+func (t *traffic) untold(log logRead, rows rowsRead) (n int) {
+	for _, text := range log.told.without(t.told()) {
 		if !t.mayFail || rows.status[text] != "failed" {
 			n++
 		}
 	}
 	return n
-}
-
-// readLog walks through the log: all messages of the round, and the outgoing ones.
-func (t *traffic) readLog(ctx context.Context) (all, out history, err error) {
-	query := url.Values{"channel": {t.channel.ID}, "type": {"message"}}
-	if !t.began.IsZero() {
-		query.Set("from", t.began.Add(-time.Minute).UTC().Format(time.RFC3339Nano))
-	}
-	status, raw, err := call(ctx, t.stand.doors.pick().url(), adminToken, http.MethodGet, "/v1/events?"+query.Encode(), "")
-	if err != nil || status != http.StatusOK {
-		return nil, nil, fmt.Errorf("%w: the log: %d %w", errAway, status, errors.Join(err))
-	}
-	all, out = history{}, history{}
-	for line := range bytes.Lines(raw) {
-		var event struct {
-			Type    string `json:"type"`
-			Subject string `json:"subject"`
-			Data    struct {
-				ExternalID string `json:"external_id"`
-				Content    struct {
-					Text string `json:"text"`
-				} `json:"content"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal(line, &event); err != nil {
-			return nil, nil, fmt.Errorf("read the log: %w: %s", err, line)
-		}
-		_, contact, _ := strings.Cut(event.Subject, "/")
-		if !strings.HasPrefix(contact, t.prefix+"_") {
-			continue // of another round
-		}
-		text := event.Data.Content.Text
-		all.add(contact, text)
-		if event.Type == "message.sent.v1" {
-			out.add(contact, text)
-		} else if event.Data.ExternalID != text {
-			t.failf("%s is in the log as %s", event.Data.ExternalID, text)
-		}
-	}
-	return all, out, nil
-}
-
-// rowsRead is what the platform API tells of a round.
-type rowsRead struct {
-	all     history
-	status  map[string]string // of outgoing messages
-	settled int               // outgoing messages that are no longer queued
-	twice   []string
-}
-
-func (t *traffic) readRows(ctx context.Context) (rowsRead, error) {
-	rows := rowsRead{all: history{}, status: map[string]string{}}
-	for c := range t.contacts {
-		contact := fmt.Sprintf("%s_c%02d", t.prefix, c)
-		path := "/v1/conversations/" + domain.ConversationID(t.channel.ID, contact).String() + "/messages?limit=200&cursor="
-		for cursor := ""; ; {
-			var page struct {
-				Data []struct {
-					Direction string `json:"direction"`
-					Text      string `json:"text"`
-					Status    string `json:"status"`
-				} `json:"data"`
-				NextCursor string `json:"next_cursor"`
-			}
-			if err := t.stand.doors.read(ctx, path+url.QueryEscape(cursor), &page); err != nil {
-				return rows, fmt.Errorf("read rows of %s: %w", contact, err)
-			}
-			for _, m := range page.Data {
-				if slices.Contains(rows.all[contact], m.Text) {
-					rows.twice = append(rows.twice, m.Text)
-				}
-				rows.all.add(contact, m.Text)
-				if m.Direction == "out" {
-					rows.status[m.Text] = m.Status
-					if m.Status != "queued" {
-						rows.settled++
-					}
-				}
-			}
-			if cursor = page.NextCursor; cursor == "" {
-				break
-			}
-		}
-	}
-	return rows, nil
 }
 
 // calls are those of the round.
@@ -274,7 +182,7 @@ func (t *traffic) calls() []landed {
 func (t *traffic) told() history {
 	told := history{}
 	for _, c := range t.calls() {
-		if c.taken {
+		if c.taken && c.text != "" {
 			told.add(c.contact, c.text)
 		}
 	}
@@ -322,20 +230,21 @@ func (t *traffic) checkRepeats(calls []landed) {
 	res := &t.stand.result
 	first, took := map[string]landed{}, map[string]landed{}
 	for _, c := range calls {
-		if before, ok := first[c.text]; !ok {
-			first[c.text] = c
-		} else if before.key != c.key || before.body != c.body {
-			res.problemf("%s was told again with another id or body", c.text)
+		what := cmp.Or(c.text, c.id)
+		if before, ok := first[what]; !ok {
+			first[what] = c
+		} else if before.id != c.id || before.body != c.body {
+			res.problemf("%s was told again with another id or body", what)
 		}
-		if before, ok := took[c.text]; ok {
+		if before, ok := took[what]; ok {
 			res.Duplicated++
 			if !t.inFlight(before) {
-				res.problemf("%s was told again; it had begun %s and was answered %s, and nothing was broken then", c.text,
+				res.problemf("%s was told again; it had begun %s and was answered %s, and nothing was broken then", what,
 					before.began.Format(clockLayout), before.ended.Format(clockLayout))
 			}
 		}
 		if c.taken || c.ended.IsZero() {
-			took[c.text] = c
+			took[what] = c
 		}
 	}
 }

@@ -27,7 +27,7 @@ func judged(t *testing.T, log, rows []string, calls []landed, struck ...strike) 
 // told is a call that was taken, that began at a second of the round.
 func told(text string, second int) landed {
 	at := time.Unix(int64(1000+second), 0)
-	return landed{contact: "r00_c00", text: text, key: "id-" + text, body: sha256.Sum256([]byte(text)), began: at, ended: at.Add(time.Millisecond), taken: true}
+	return landed{heard: heard{"r00_c00", text, "id-" + text}, body: sha256.Sum256([]byte(text)), began: at, ended: at.Add(time.Millisecond), taken: true}
 }
 
 func TestOracle(t *testing.T) {
@@ -35,7 +35,7 @@ func TestOracle(t *testing.T) {
 	abc := []string{"a", "b", "c"}
 	broken := strike{from: time.Unix(1002, 0), to: time.Unix(1003, 0)}
 	other := told("b", 3)
-	other.key = "id-other"
+	other.id = "id-other"
 	for _, tt := range []struct {
 		name                  string
 		log, rows             []string

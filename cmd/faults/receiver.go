@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -14,11 +13,12 @@ import (
 
 // landed is a call as the receiver of callbacks saw it.
 type landed struct {
-	contact, text, key string
-	body               [sha256.Size]byte
-	began              time.Time
-	ended              time.Time // zero: it was not answered
-	taken              bool      // it was answered 200
+	heard
+
+	body  [sha256.Size]byte
+	began time.Time
+	ended time.Time // zero: it was not answered
+	taken bool      // it was answered 200
 }
 
 // receiver is where callbacks go. It keeps every call, in the order in which they
@@ -29,8 +29,9 @@ type receiver struct {
 	takes  time.Duration                                     // for each call
 	answer func(w http.ResponseWriter, r *http.Request) bool // says something else than 200; nil never does
 
-	mu    sync.Mutex
-	calls []*landed
+	mu     sync.Mutex
+	voices map[string]voice // by path; of respond.io where none is named
+	calls  []*landed
 }
 
 // newReceiver starts one that ends with the case.
@@ -48,23 +49,42 @@ func (r *run) newReceiver(ctx context.Context, takes time.Duration) (*receiver, 
 
 func (h *receiver) url() string { return "http://" + h.addr }
 
-// ServeHTTP takes a callback of the dialect of respond.io.
+// hears has callbacks to a path read in a voice.
+func (h *receiver) hears(path string, v voice) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.voices == nil {
+		h.voices = map[string]voice{}
+	}
+	h.voices[path] = v
+}
+
+// at gives the voice of a path.
+func (h *receiver) at(path string) voice {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v, ok := h.voices[path]; ok {
+		return v
+	}
+	return respondIO{}
+}
+
+// ServeHTTP takes a callback. A GET looks whether there is somebody to take them.
 func (h *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodGet {
+		return
+	}
 	began := time.Now()
 	raw, err := io.ReadAll(req.Body)
-	var body struct {
-		ContactID string `json:"contactId"`
-		Message   struct {
-			Text string `json:"text"`
-		} `json:"message"`
+	var call heard
+	if err == nil {
+		call, err = h.at(req.URL.Path).heard(req.Header, raw)
 	}
-	if err != nil || json.Unmarshal(raw, &body) != nil {
+	if err != nil {
 		http.Error(w, "not a callback", http.StatusBadRequest)
 		return
 	}
-	c := &landed{
-		contact: body.ContactID, text: body.Message.Text, key: req.Header.Get("Idempotency-Key"), body: sha256.Sum256(raw), began: began,
-	}
+	c := &landed{heard: call, body: sha256.Sum256(raw), began: began}
 	h.mu.Lock()
 	h.calls = append(h.calls, c)
 	h.mu.Unlock()
@@ -76,7 +96,7 @@ func (h *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c.ended, c.taken = time.Now(), taken
 	h.mu.Unlock()
 	if taken {
-		fmt.Fprintf(w, `{"mId":"x-%s"}`, c.key) //nolint:gosec // to ourselves
+		fmt.Fprintf(w, `{"mId":"x-%s"}`, c.id) //nolint:gosec // to ourselves
 	}
 }
 

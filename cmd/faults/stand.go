@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +16,14 @@ import (
 	"github.com/parley-im/parley/adapters/embedded"
 	"github.com/parley-im/parley/adapters/kafka/kafkatest"
 	"github.com/parley-im/parley/adapters/postgres"
+	"github.com/parley-im/parley/domain"
 )
 
 const (
 	adminToken = "faults-admin-token-0123456789"
 	partitions = 4
+	// freely lets a conversation of ChannelX have more than 200 messages a minute.
+	freely = "PARLEY_CHANNELX_MESSAGES=0"
 )
 
 // Roles of nodes.
@@ -87,6 +89,7 @@ type stand struct {
 	program  string             // empty: the one that was built
 	nodes    []*node
 	doors    *balancer
+	spoken   map[domain.Dialect]int // accepted posts of a load of several dialects
 }
 
 // bare prepares an installation of separate nodes: a log and a database, no nodes
@@ -123,7 +126,7 @@ func (s *stand) base(ctx context.Context) error {
 		// Topics of its own: brokers are shared by the cases.
 		"PARLEY_TOPIC_PREFIX=f" + strconv.FormatInt(time.Now().UnixNano(), 36),
 		"PARLEY_PARTITIONS=" + strconv.Itoa(partitions), "PARLEY_ADMIN_TOKEN=" + adminToken,
-		"PARLEY_SECRET_KEY=" + strings.Repeat("A", 43) + "=", "PARLEY_CALLBACK_ALLOW=127.0.0.0/8", "PARLEY_LOG_LEVEL=warn",
+		"PARLEY_SECRET_KEY=" + strings.Repeat("A", 43) + "=", "PARLEY_CALLBACK_ALLOW=127.0.0.0/8", "PARLEY_LOG_LEVEL=warn", freely,
 	}
 	return nil
 }
@@ -190,7 +193,7 @@ func (r *run) alone(ctx context.Context) (*stand, error) {
 	if err := os.MkdirAll(data, 0o711); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	n, err := r.newNode(ctx, "dev", []string{"PARLEY_ADMIN_TOKEN=" + adminToken, "PARLEY_LOG_LEVEL=warn"}, "dev", "--data", data)
+	n, err := r.newNode(ctx, "dev", []string{"PARLEY_ADMIN_TOKEN=" + adminToken, "PARLEY_LOG_LEVEL=warn", freely}, "dev", "--data", data)
 	if err != nil {
 		return nil, err
 	}
@@ -219,34 +222,6 @@ func (s *stand) named(role string) *node {
 		}
 	}
 	return nil
-}
-
-// channel is one that messages go through.
-type channel struct {
-	ID    string `json:"id"`
-	Token string `json:"api_token"`
-}
-
-// makeChannel makes a channel whose failed callbacks are repeated every second, and
-// waits until every door knows it.
-func (s *stand) makeChannel(ctx context.Context, callback string) (channel, error) {
-	schedule := strings.TrimSuffix(strings.Repeat(`"1s",`, 60), ",")
-	var ch channel
-	status, raw, err := callInto(ctx, s.doors.pick().url(), http.MethodPost, "/v1/channels", fmt.Sprintf(
-		`{"dialect":"respondio","name":"Faults","id_type":"custom","callback_url":%q,"rate_per_second":0,"delivery":{"schedule":[%s]}}`, callback, schedule), &ch)
-	if err != nil || status != http.StatusCreated {
-		return ch, fmt.Errorf("create a channel: %d %s: %w", status, raw, err)
-	}
-	for _, n := range s.doors.nodes {
-		err := until(ctx, 20*time.Second, 20*time.Millisecond, "wait until "+n.name+" knows the channel", func() (bool, error) {
-			status, _, err := call(ctx, n.url(), adminToken, http.MethodGet, "/v1/channels/"+ch.ID, "")
-			return err == nil && status == http.StatusOK, nil
-		})
-		if err != nil {
-			return ch, err
-		}
-	}
-	return ch, nil
 }
 
 // database is a Postgres of this process, which can be killed and started again.

@@ -9,6 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-im/parley/domain"
 )
 
 // fate is how a post was answered.
@@ -21,26 +25,35 @@ const (
 	invalid                // 4xx: it is nowhere
 )
 
-// said is one post: a webhook of a contact or a reply to it.
+// said is one post: what a contact writes, or a reply to it.
 type said struct {
 	contact, text string
+	dialect       domain.Dialect
 	reply         bool
 	fate          fate
 	at            time.Time // when it was posted first
 }
 
+// person is a contact.
+type person struct {
+	name         string
+	channel      channel
+	conversation uuid.UUID
+}
+
 // traffic is load of many contacts, each in a sequence of its own: a contact
-// writes twice and is replied to; now and then a webhook is one that must not
-// be taken. A webhook is repeated until it is accepted, as integrations do. A
-// reply that was not answered is given up, because there is no telling what
-// became of it.
+// writes twice and is replied to; now and then it writes what must not be taken.
+// What it writes is repeated until it is accepted, as integrations do. A reply
+// that was not answered is given up, because there is no telling what became of
+// it.
 type traffic struct {
 	stand    *stand
-	channel  channel
+	channel  channel // with others beside it, to which half of the contacts write
 	receiver *receiver
 	prefix   string // of contacts and texts
 	contacts int
 	pause    time.Duration // of a contact between two posts
+	steady   bool          // a contact posts at its times, however long answers take
 	strict   bool          // a post that fails although there was a node to take it is a failure of the case
 	mayFail  bool          // the receiver may refuse a reply for good; it is a dead letter then
 	began    time.Time
@@ -49,6 +62,7 @@ type traffic struct {
 	all      sync.WaitGroup
 	accepted atomic.Int64
 
+	people []person
 	mu     sync.Mutex
 	posts  []*said // in the order in which each contact made them
 	struck []strike
@@ -64,7 +78,7 @@ type strike struct{ from, to time.Time }
 const (
 	contacts  = 12
 	postPause = 50 * time.Millisecond
-	// postPatience is how long a webhook may be refused before that is a failure.
+	// postPatience is how long a message may be refused before that is a failure.
 	postPatience = 90 * time.Second
 )
 
@@ -77,29 +91,62 @@ func (s *stand) begin(ctx context.Context, ch channel, hooks *receiver, prefix s
 	return t
 }
 
+// run starts the load, when everybody is ready to write.
 func (t *traffic) run(ctx context.Context) {
-	for c := range t.contacts {
-		t.all.Go(func() {
-			contact := fmt.Sprintf("%s_c%02d", t.prefix, c)
-			_ = pause(ctx, t.pause*time.Duration(c)/time.Duration(t.contacts)) // not all at once
-			for i := 0; ctx.Err() == nil; i++ {
-				select {
-				case <-t.stop:
-					return
-				case <-time.After(t.pause):
-				}
-				text := fmt.Sprintf("%s-%05d", contact, i)
-				switch {
-				case i%17 == 16:
-					t.misspell(ctx, contact, text)
-				case i%3 == 2:
-					t.reply(ctx, contact, text)
-				default:
-					t.webhook(ctx, contact, text)
-				}
+	t.meet(ctx)
+	began := time.Now()
+	for c, p := range t.people {
+		first := began.Add(t.pause * time.Duration(c) / time.Duration(t.contacts)) // not all at once
+		t.all.Go(func() { t.goesOn(ctx, p, first) })
+	}
+}
+
+// meet makes the contacts known.
+func (t *traffic) meet(ctx context.Context) {
+	t.people = make([]person, t.contacts)
+	var all sync.WaitGroup
+	for c := range t.people {
+		p := &t.people[c]
+		p.name, p.channel = fmt.Sprintf("%s_c%02d", t.prefix, c), t.channel.of(c)
+		all.Go(func() {
+			var err error
+			if p.conversation, err = p.channel.voice.meet(ctx, p.name); err != nil {
+				t.failf("%s cannot write: %v", p.name, err)
 			}
 		})
 	}
+	all.Wait()
+}
+
+// goesOn is what becomes of a contact: post after post, each when the one before it
+// is answered. Those of steady load that came late are made up for.
+func (t *traffic) goesOn(ctx context.Context, p person, at time.Time) {
+	for i := 0; ctx.Err() == nil; i++ {
+		select {
+		case <-t.stop:
+			return
+		case <-time.After(time.Until(at)):
+		}
+		text := fmt.Sprintf("%s-%05d", p.name, i)
+		switch {
+		case i%17 == 16:
+			t.misspell(ctx, p, text)
+		case i%3 == 2:
+			t.reply(ctx, p, text)
+		default:
+			t.write(ctx, p, text)
+		}
+		at = t.next(at, time.Now())
+	}
+}
+
+// next is when a contact posts again that was to post at a time and has its answer
+// now.
+func (t *traffic) next(at, now time.Time) time.Time {
+	if t.steady {
+		return at.Add(t.pause)
+	}
+	return now.Add(t.pause)
 }
 
 // strike notes that something is broken from now on, until the returned function
@@ -130,10 +177,10 @@ func (t *traffic) end() {
 	t.all.Wait()
 }
 
-func (t *traffic) say(contact, text string, reply bool) *said {
+func (t *traffic) say(p person, text string, reply bool) *said {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &said{contact: contact, text: text, reply: reply, at: time.Now()}
+	s := &said{contact: p.name, text: text, dialect: p.channel.dialect, reply: reply, at: time.Now()}
 	t.posts = append(t.posts, s)
 	return s
 }
@@ -177,12 +224,9 @@ func (t *traffic) answered(text string, status int, raw []byte, err error) {
 	}
 }
 
-const webhookPath = "/custom/channel/webhook/"
-
-// body is a webhook.
+// body is a webhook of respond.io.
 func (t *traffic) body(contact, text string) string {
-	return fmt.Sprintf(`{"channelId":%q,"contactId":%q,"events":[{"type":"message","mId":%q,"timestamp":1767261600000,"message":{"type":"text","text":%q}}]}`,
-		t.channel.ID, contact, text, text)
+	return t.channel.voice.says(contact, text, true).body
 }
 
 // refusals counts the posts that were refused so far.
@@ -192,11 +236,12 @@ func (t *traffic) refusals() int {
 	return t.counts.refused
 }
 
-func (t *traffic) webhook(ctx context.Context, contact, text string) {
-	s := t.say(contact, text, false)
-	body := t.body(contact, text)
+// write posts a message of a contact, until it is taken.
+func (t *traffic) write(ctx context.Context, p person, text string) {
+	s := t.say(p, text, false)
+	r := p.channel.voice.says(p.name, text, true)
 	for deadline := time.Now().Add(postPatience); ctx.Err() == nil; {
-		status, raw, err := t.post(ctx, t.channel.Token, webhookPath, body)
+		status, raw, err := t.post(ctx, r)
 		switch {
 		case err == nil && status == http.StatusOK:
 			t.is(s, accepted)
@@ -214,10 +259,12 @@ func (t *traffic) webhook(ctx context.Context, contact, text string) {
 	}
 }
 
-func (t *traffic) reply(ctx context.Context, contact, text string) {
-	s := t.say(contact, text, true)
-	status, raw, err := t.post(ctx, adminToken, "/v1/channels/"+t.channel.ID+"/messages",
-		fmt.Sprintf(`{"contact_ref":%q,"type":"text","text":%q}`, contact, text))
+// reply posts a reply of the contact centre, which is the same in every dialect.
+func (t *traffic) reply(ctx context.Context, p person, text string) {
+	s := t.say(p, text, true)
+	status, raw, err := t.post(ctx, request{
+		adminToken, "/v1/channels/" + p.channel.ID + "/messages", fmt.Sprintf(`{"contact_ref":%q,"type":"text","text":%q}`, p.name, text),
+	})
 	switch {
 	case err == nil && status == http.StatusAccepted:
 		t.is(s, accepted)
@@ -232,13 +279,11 @@ func (t *traffic) reply(ctx context.Context, contact, text string) {
 	}
 }
 
-// misspell posts a webhook whose second event is not one: nothing of it may be kept.
-func (t *traffic) misspell(ctx context.Context, contact, text string) {
-	s := t.say(contact, text, false)
+// misspell posts a message with something wrong behind it: nothing of it may be kept.
+func (t *traffic) misspell(ctx context.Context, p person, text string) {
+	s := t.say(p, text, false)
 	t.is(s, invalid)
-	status, raw, err := t.post(ctx, t.channel.Token, webhookPath, fmt.Sprintf(
-		`{"channelId":%q,"contactId":%q,"events":[{"type":"message","mId":%q,"timestamp":1767261600000,"message":{"type":"text","text":%q}},{"type":"message","mId":7}]}`,
-		t.channel.ID, contact, text, text))
+	status, raw, err := t.post(ctx, p.channel.voice.says(p.name, text, false))
 	switch {
 	case err != nil || status >= 500:
 		t.answered(text, status, raw, err)
@@ -249,9 +294,9 @@ func (t *traffic) misspell(ctx context.Context, contact, text string) {
 
 // post makes a call at the next node. One that cannot be reached has not got the
 // request, so it goes to another.
-func (t *traffic) post(ctx context.Context, token, path, body string) (status int, raw []byte, err error) {
+func (t *traffic) post(ctx context.Context, r request) (status int, raw []byte, err error) {
 	for deadline := time.Now().Add(postPatience); ; {
-		status, raw, err = call(ctx, t.stand.doors.pick().url(), token, http.MethodPost, path, body)
+		status, raw, err = call(ctx, t.stand.doors.pick().url(), r.token, http.MethodPost, r.path, r.body)
 		dial, ok := errors.AsType[*net.OpError](err)
 		if !ok || dial.Op != "dial" || time.Now().After(deadline) || pause(ctx, 20*time.Millisecond) != nil {
 			return status, raw, err
