@@ -52,9 +52,30 @@ func scanDelivery(row pgx.CollectableRow) (domain.Delivery, error) {
 // Deliveries lists deliveries of an account, newest first, and the cursor of the
 // part after, "" at the end. A cursor that it did not give is CodeInvalid.
 func (p *Deliveries) Deliveries(ctx context.Context, f domain.DeliveryFilter, page domain.Page) ([]domain.Delivery, string, error) {
+	sql, args, err := listDeliveries(f, page)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := p.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, "", fmt.Errorf("list deliveries: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scanDelivery)
+	if err != nil {
+		return nil, "", fmt.Errorf("list deliveries: %w", err)
+	}
+	if len(list) <= page.Limit {
+		return list, "", nil
+	}
+	list = list[:page.Limit]
+	return list, deliveryCursor(list[len(list)-1]), nil
+}
+
+// listDeliveries makes the statement of a part of the list, which has one row more.
+func listDeliveries(f domain.DeliveryFilter, page domain.Page) (statement string, args []any, err error) {
 	sql := strings.Builder{}
 	sql.WriteString("select " + deliveryColumns + " from deliveries d where d.account = $1")
-	args := []any{f.Account}
+	args = []any{f.Account}
 	also := func(condition string, values ...any) {
 		for i, v := range values {
 			args = append(args, v)
@@ -73,32 +94,23 @@ func (p *Deliveries) Deliveries(ctx context.Context, f domain.DeliveryFilter, pa
 	}
 	if f.State != "" {
 		also("d.state = ?1", string(f.State))
-		if f.State != domain.StateDelivered {
-			sql.WriteString(" and d.state <> 'delivered'") // names the partial index
+		switch f.State { // names the partial index
+		case domain.StateDead:
+			sql.WriteString(" and d.state = 'dead'")
+		case domain.StateDelivered:
+		default:
+			sql.WriteString(" and d.state <> 'delivered'")
 		}
 	}
 	if page.After != "" {
 		at, id, err := readDeliveryCursor(page.After)
 		if err != nil {
-			return nil, "", err
+			return "", nil, err
 		}
 		also("(d.created_at, d.id) < (?1, ?2)", at, id)
 	}
 	fmt.Fprintf(&sql, " order by d.created_at desc, d.id desc limit %d", page.Limit+1)
-
-	rows, err := p.pool.Query(ctx, sql.String(), args...)
-	if err != nil {
-		return nil, "", fmt.Errorf("list deliveries: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, scanDelivery)
-	if err != nil {
-		return nil, "", fmt.Errorf("list deliveries: %w", err)
-	}
-	if len(list) <= page.Limit {
-		return list, "", nil
-	}
-	list = list[:page.Limit]
-	return list, deliveryCursor(list[len(list)-1]), nil
+	return sql.String(), args, nil
 }
 
 func deliveryCursor(d domain.Delivery) string {

@@ -10,3 +10,6 @@ func TimerStatements() map[string]string {
 
 // PlanByIndex is how they are planned.
 const PlanByIndex = planByIndex
+
+// ListDeliveries is the statement of a list of deliveries.
+var ListDeliveries = listDeliveries //nolint:gochecknoglobals // a function
