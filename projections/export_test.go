@@ -12,4 +12,4 @@ func TimerStatements() map[string]string {
 const PlanByIndex = planByIndex
 
 // ListDeliveries is the statement of a list of deliveries.
-var ListDeliveries = listDeliveries //nolint:gochecknoglobals // a function
+var ListDeliveries = listDeliveries

@@ -1,8 +1,12 @@
 package callback
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -91,12 +95,38 @@ func (g *gate) check(addr netip.Addr) error {
 	return nil
 }
 
+// passedKey is where the context of a dial counts the addresses that may be reached.
+type passedKey struct{}
+
 // control is run by the dialer on every connection, after names were resolved
 // and before the first packet: what DNS says cannot get around it.
-func (g *gate) control(_, address string, _ syscall.RawConn) error {
+func (g *gate) control(ctx context.Context, _, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("read the address to connect to: %w", err)
 	}
-	return g.check(to.Addr())
+	if err := g.check(to.Addr()); err != nil {
+		return err
+	}
+	if passed, ok := ctx.Value(passedKey{}).(*atomic.Bool); ok {
+		passed.Store(true)
+	}
+	return nil
+}
+
+var errNoneAnswers = errors.New("none of its addresses that are allowed can be reached")
+
+// dial connects to an address that may be reached, of those that a name has. Only a
+// name that has none is refused: where one is refused and another is down, the
+// endpoint is down, and may come back.
+func (g *gate) dial(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer.ControlContext = g.control
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		var passed atomic.Bool
+		conn, err := dialer.DialContext(context.WithValue(ctx, passedKey{}, &passed), network, address)
+		if _, refused := errors.AsType[*refusedError](err); refused && passed.Load() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errNoneAnswers}
+		}
+		return conn, err
+	}
 }

@@ -17,7 +17,7 @@ func FuzzAddress(f *testing.F) {
 	allowed := netip.MustParsePrefix("10.1.0.0/16")
 	g := newGate([]netip.Prefix{allowed})
 	f.Fuzz(func(t *testing.T, address string) {
-		if g.control("tcp", address, nil) != nil {
+		if g.control(t.Context(), "tcp", address, nil) != nil {
 			return
 		}
 		to, err := netip.ParseAddrPort(address)

@@ -260,3 +260,27 @@ func start(t *testing.T, r *ring) time.Time {
 	t.Fatal("the log is empty")
 	return time.Time{}
 }
+
+// Ensure that nothing is decided about an endpoint whose channel is deleted, however
+// long its attempts had failed.
+func TestKeeper_LeavesTheDeletedAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newRing(t, 1, newMemory()), newBook()
+		r.receiver.answer = func(received) (int, http.Header) { return http.StatusInternalServerError, nil }
+		ch := r.channel("c1", waits(10*time.Minute, time.Hour))
+		w := r.start(func(c *Config) { c.Endpoints = b })
+		r.send(ch, "contact", "fails")
+		time.Sleep(11 * time.Minute) //nolint:forbidigo // the time is faked
+		r.channels.mu.Lock()
+		delete(r.channels.list, ch.ID)
+		r.channels.mu.Unlock()
+		r.keep(w, b, 1)
+		time.Sleep(time.Minute) //nolint:forbidigo // the time is faked
+		synctest.Wait()
+		if got := r.log.decisions(); len(got) > 0 {
+			t.Errorf("decided: %v", got)
+		}
+		w.end()
+	})
+}

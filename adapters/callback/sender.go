@@ -46,10 +46,10 @@ type Sender struct {
 // ranges that may be reached besides public ones; perHost is how many idle
 // connections to one host are kept.
 func NewSender(allow []netip.Prefix, timeout time.Duration, perHost int) *Sender {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: newGate(allow).control}
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	checking := &http.Transport{
 		Proxy:                  nil, // a proxy would resolve names behind the gate's back
-		DialContext:            dialer.DialContext,
+		DialContext:            newGate(allow).dial(dialer),
 		TLSHandshakeTimeout:    tlsTimeout,
 		MaxIdleConns:           mostIdle,
 		MaxIdleConnsPerHost:    perHost,
