@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -43,7 +44,7 @@ func badManners(inside string) []manners {
 		name: "errors", every: 20, answer: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
 	}, {
 		name: "storms", every: 1, storm: true, answer: func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "1")
+			w.Header().Set("Retry-After", strconv.Itoa(int(stayAway/time.Second)))
 			http.Error(w, "too many", http.StatusTooManyRequests)
 		},
 	}, {
@@ -91,9 +92,20 @@ type counted struct {
 
 	manners manners
 	url     string
+	strict  bool // a call that comes too early is one that must not have come
 	calls   atomic.Int64
 	bad     atomic.Int64
+	astray  atomic.Int64 // calls that must not have come
+	told    atomic.Int64 // when everybody was told to stay away, in ns; 0 = never
+	shown   sync.Map     // addresses of callers that were shown a bad certificate
 }
+
+const (
+	// stayAway is the Retry-After of a storm.
+	stayAway = time.Second
+	// underWay is how long after a 429 calls come that were begun before it was read.
+	underWay = 200 * time.Millisecond
+)
 
 // newMannered starts a receiver with manners.
 func (r *run) newMannered(ctx context.Context, m manners, certs *certificates) (*counted, error) {
@@ -101,33 +113,46 @@ func (r *run) newMannered(ctx context.Context, m manners, certs *certificates) (
 	if err != nil {
 		return nil, fmt.Errorf("listen for callbacks: %w", err)
 	}
-	c := &counted{receiver: &receiver{addr: l.Addr().String(), takes: 5 * time.Millisecond}, manners: m, url: "http://" + l.Addr().String()}
+	c := &counted{receiver: &receiver{addr: l.Addr().String(), takes: 5 * time.Millisecond}, manners: m, url: "http://" + l.Addr().String(), strict: r.full()}
 	c.server = &http.Server{
 		Handler: c.receiver, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	if m.tls {
 		c.url = "https://" + c.addr
 		c.server.SetKeepAlivesEnabled(false) // a handshake for each call
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if n := c.calls.Add(1); n%m.every != 0 {
 				return certs.good, nil
 			}
+			c.shown.Store(hello.Conn.RemoteAddr().String(), true)
 			return certs.wrong(c.bad.Add(1))
 		}})
 	}
-	if m.answer != nil {
-		c.answer = func(w http.ResponseWriter, req *http.Request) bool {
-			if c.calls.Add(1)%m.every != 0 || m.storm && time.Now().Unix()%6 != 0 {
-				return false
-			}
-			c.bad.Add(1)
-			m.answer(w, req)
-			return true
-		}
-	}
+	c.answer = c.misbehave
 	go func() { _ = c.server.Serve(l) }() // until it is closed
 	r.onEnd(c.server.Close)
 	return c, nil
+}
+
+// misbehave answers a call badly when it is its turn. It counts calls that must not
+// have come.
+func (c *counted) misbehave(w http.ResponseWriter, req *http.Request) bool {
+	now := time.Now()
+	since := now.Sub(time.Unix(0, c.told.Load()))
+	early := since > underWay && since < stayAway && c.strict
+	if _, shown := c.shown.Load(req.RemoteAddr); shown || early {
+		c.astray.Add(1)
+	}
+	m := c.manners
+	if m.answer == nil || c.calls.Add(1)%m.every != 0 || m.storm && now.Unix()%6 != 0 {
+		return false
+	}
+	c.bad.Add(1)
+	if m.storm && since >= stayAway {
+		c.told.Store(now.UnixNano())
+	}
+	m.answer(w, req)
+	return true
 }
 
 // certificates are one that is good, and others.
