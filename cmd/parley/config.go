@@ -55,7 +55,10 @@ type settings struct {
 	Partitions         int             `help:"Partitions of the topic of events; fixed once it is made. 0 is 12, and 4 on the embedded log." default:"0"`
 	Replication        int             `help:"Copies that Kafka keeps of each record. 0 is 3, or as many as there are brokers." default:"0"`
 
-	clock func() time.Time // nil = the machine's; must carry the monotonic clock. For who wants to know now what is due in a week.
+	// For tests. clock is what the node goes by, nil = the database's; it must carry the
+	// monotonic clock. For who wants to know now what is due in a week. machine is what
+	// the machine's own clock says, nil = time.Now.
+	clock, machine func() time.Time
 }
 
 // Sizes of one file that ChannelX takes (channelx.md 2.7), in MB.

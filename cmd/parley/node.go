@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"regexp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -72,12 +73,20 @@ const firstProjection = 10 * time.Second
 // shortToken is the length below which an admin token can be guessed, in bytes.
 const shortToken = 16
 
+// heapLive is what the last garbage collection has left: memory that grows without
+// end shows in it, and what is only not collected yet does not.
+var heapLive = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
+
 // startNode wires a node and opens its doors. It is straight and long, so that
 // the order of making, and of undoing, can be read in one place.
 func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *node, err error) {
 	cfg.logger.Info("node.starting", append([]any{"version", version}, cfg.shown()...)...)
 	if n := len(cfg.AdminToken); n > 0 && n < shortToken {
 		cfg.logger.Warn("node.admin_token_short", "next", "give PARLEY_ADMIN_TOKEN at least 16 characters that nobody can guess")
+	}
+	clock := postgres.NewClock(cfg.machine, cfg.logger)
+	if cfg.clock == nil {
+		cfg.now = clock.Now
 	}
 	n := &node{cfg: cfg, metrics: prometheus.NewRegistry(), up: make(chan struct{}), failed: make(chan error, 1), database: newStanding()}
 	defer func() {
@@ -87,7 +96,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			err = errors.Join(err, n.stop(stopping))
 		}
 	}()
-	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.metrics.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(heapLive)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	notYet := errors.New("not started yet")
 	n.projecting.Store(&notYet)
 
@@ -124,6 +133,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, fmt.Errorf("register metrics of the pool: %w", err)
 	}
 	n.waiter.Store(projections.NewWaiter(n.pool))
+	n.keepTime(ctx, clock)
 
 	if err := n.startProjecting(ctx); err != nil {
 		return nil, err
@@ -138,6 +148,22 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	return n, nil
+}
+
+// keepTime has the clock go by the database's. A node whose database is away goes by
+// its machine's until it is there.
+func (n *node) keepTime(ctx context.Context, clock *postgres.Clock) {
+	n.metrics.MustRegister(clock.Collectors()...)
+	if err := clock.Look(ctx, n.pool); err != nil {
+		n.cfg.logger.Warn("clock.not_compared", "error", err, "next", "it is compared with the database's as soon as that answers")
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	n.onStop(func(context.Context) error { cancel(); <-done; return nil })
+	go func() {
+		defer close(done)
+		clock.Follow(running, n.pool)
+	}()
 }
 
 // startTimers lets conversations be closed and handed on by time, where this node

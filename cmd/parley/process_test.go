@@ -23,28 +23,35 @@ import (
 // process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("PARLEY_TEST_PROGRAM") != "" {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		code := clocked(os.Getenv("PARLEY_TEST_CLOCK")).run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := clocked(os.Getenv("PARLEY_TEST_CLOCK"), os.Getenv("PARLEY_TEST_MACHINE_CLOCK")).run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 		stop()
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }
 
-// clocked is a Parley by the clock of a test: the file says how far it is ahead.
-// Without a file it is the machine's.
-func clocked(file string) *commands {
+// clocked is a Parley by the clock of a test, or on a machine whose clock is that
+// of a test: a file says how far it is ahead. Without a file it is the real one.
+func clocked(file, machine string) *commands {
 	var c commands
-	if file == "" {
-		return &c
+	if file != "" {
+		c.Dev.clock = aheadBy(file)
+		c.Serve.clock = c.Dev.clock
 	}
-	clock := func() time.Time {
+	if machine != "" {
+		c.Dev.machine = aheadBy(machine)
+		c.Serve.machine = c.Dev.machine
+	}
+	return &c
+}
+
+func aheadBy(file string) func() time.Time {
+	return func() time.Time {
 		text, _ := os.ReadFile(file)
 		ahead, _ := time.ParseDuration(string(text)) // not written yet: not ahead
 		return time.Now().Add(ahead)
 	}
-	c.Dev.clock, c.Serve.clock = clock, clock
-	return &c
 }
 
 // process is a Parley in a process of its own.
