@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,12 +12,18 @@ import (
 // clockFaults are the cases in which a machine's clock is wrong.
 func clockFaults() []fault {
 	return []fault{{
-		name: "clock-jumps", promise: "order and once do not hang on clocks", breaks: "one of two nodes has a clock that jumps an hour ahead, half an hour back and home",
-		logs: []string{onEmbedded, onKafka}, rounds: 50, slow: true, play: clockJumps,
+		name: "clock-jumps", promise: "order, once and in time do not hang on clocks",
+		breaks: "one of two nodes is on a machine whose clock jumps an hour ahead, half an hour back and home, while conversations fall due",
+		logs:   []string{onEmbedded, onKafka}, rounds: 50, slow: true, play: clockJumps,
 	}}
 }
 
-// clockJumps has the clock of one of two nodes jump under load.
+// restartEvery is how many rounds go by until the node is started again while its
+// machine's clock is wrong.
+const restartEvery = 5
+
+// clockJumps has the clock of one of two machines jump under load, and under load
+// that falls due.
 func clockJumps(ctx context.Context, r *run) error {
 	program, err := r.withClock(ctx)
 	if err != nil {
@@ -28,28 +35,57 @@ func clockJumps(ctx context.Context, r *run) error {
 	}
 	ahead := filepath.Join(r.dir, "ahead")
 	s.program = program
-	s.env = append(s.env, "PARLEY_TEST_PROGRAM=1", "PARLEY_TEST_CLOCK="+ahead)
+	s.env = append(s.env, "PARLEY_TEST_PROGRAM=1", "PARLEY_TEST_MACHINE_CLOCK="+ahead)
 	if err := s.add(ctx, allRoles); err != nil {
 		return err
 	}
-	s.env[len(s.env)-1] = "PARLEY_TEST_CLOCK=" // the other one's clock is right
+	s.env[len(s.env)-1] = "PARLEY_TEST_MACHINE_CLOCK=" // the other one's clock is right
 	if err := s.add(ctx, allRoles); err != nil {
 		return err
 	}
 	s.open(ctx, s.nodes...)
-	return s.underLoad(ctx, func(ctx context.Context, t *traffic) error {
-		for _, by := range []time.Duration{time.Hour, -30 * time.Minute, 0} {
-			// The file is there whole or not at all.
-			if err := os.WriteFile(ahead+".new", []byte(by.String()), 0o600); err != nil {
-				return fmt.Errorf("set the clock: %w", err)
+	d, err := s.fallDue(ctx)
+	if err != nil {
+		return err
+	}
+	rounds := 0
+	err = pause(ctx, d.first())
+	if err == nil {
+		err = s.underLoad(ctx, func(ctx context.Context, t *traffic) error {
+			rounds++
+			over := d.strike()
+			defer over()
+			for _, by := range []time.Duration{time.Hour, -30 * time.Minute, 0} {
+				if err := setAhead(ahead, by); err != nil {
+					return err
+				}
+				if by != 0 && rounds%restartEvery == 1 {
+					if err := errors.Join(s.nodes[0].stop(), s.nodes[0].start(ctx)); err != nil {
+						return err
+					}
+				}
+				if err := t.reached(ctx, contacts*3); err != nil {
+					return fmt.Errorf("with a clock that is %s ahead: %w", by, err)
+				}
+				if err := pause(ctx, s.moment(200*time.Millisecond, 2*time.Second)); err != nil {
+					return err
+				}
 			}
-			if err := os.Rename(ahead+".new", ahead); err != nil {
-				return fmt.Errorf("set the clock: %w", err)
-			}
-			if err := t.reached(ctx, contacts*3); err != nil {
-				return fmt.Errorf("with a clock that is %s ahead: %w", by, err)
-			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
+	d.end()
+	return errors.Join(err, d.check(ctx))
+}
+
+// setAhead has a clock jump. Its file is there whole or not at all.
+func setAhead(file string, by time.Duration) error {
+	err := os.WriteFile(file+".new", []byte(by.String()), 0o600)
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		return fmt.Errorf("set the clock: %w", err)
+	}
+	return nil
 }

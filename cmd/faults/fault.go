@@ -33,7 +33,7 @@ type fault struct {
 
 // faults are all cases, in the order of the table.
 func faults() []fault {
-	return slices.Concat(killFaults(), outageFaults(), rollingFaults(), diskFaults(), clockFaults(),
+	return slices.Concat(killFaults(), timerFaults(), outageFaults(), rollingFaults(), diskFaults(), truncatedFaults(), clockFaults(),
 		networkFaults(), awayFaults(), receiverFaults(), poisonFaults(), loadFaults())
 }
 

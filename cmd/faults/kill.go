@@ -19,7 +19,6 @@ func killFaults() []fault {
 		{roleAPI, "accepted means kept", "an answer before the log's: 7 of 811 accepted posts were lost in 3 rounds"},
 		{roleProjector, "the rows are the log's", "a checkpoint that moves before its rows: 56 of 87 messages were missing in 1 round"},
 		{roleDelivery, "only in-flight twice, in order", "a checkpoint that moves before its rows: 43 replies were never told in 1 round"},
-		{roleTimers, "the end of one role disturbs no other", ""},
 	} {
 		list = append(list, fault{
 			name: "kill-" + role.name, promise: role.promise, breaks: "kill -9 of the node with role " + role.name,

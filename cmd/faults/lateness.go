@@ -58,3 +58,13 @@ func delays(hooks *receiver, load []*traffic) []time.Duration {
 	slices.Sort(list)
 	return list
 }
+
+// disturbed tells how long it took from a reply to its callback when nothing was
+// amiss, and then: a promise is that the p95 grows to twice as much at most.
+func (r *Result) disturbed(whose, calmly, badly string, before, after []time.Duration) {
+	slices.Sort(before)
+	slices.Sort(after)
+	r.notef("reply to callback %s: p50 %s, p95 %s, p99 %s %s; p50 %s, p95 %s, p99 %s %s: %.2f times the p95", whose,
+		share(before, 50), share(before, 95), share(before, 99), calmly, share(after, 50), share(after, 95), share(after, 99), badly,
+		float64(share(after, 95))/float64(max(1, share(before, 95))))
+}

@@ -14,7 +14,7 @@ func loadFaults() []fault {
 		without: "PARLEY_MAX_WAITING=2: posts are refused below the stated limit",
 	}, {
 		name: "soak", promise: "nothing piles up", breaks: "nothing; steady load for 20 minutes (-soak)",
-		logs: []string{onEmbedded}, rounds: soakRounds, play: soak, beside: true, slow: true,
+		logs: []string{onEmbedded, onKafka}, rounds: soakRounds, play: soak, beside: true, slow: true,
 		without: "the end of a goroutine of each webhook: they grew from 410 to 1199 in 40 s",
 	}}
 }
@@ -81,14 +81,25 @@ func burst(ctx context.Context, r *run) error {
 			}
 		}
 		settled := time.Since(heavy.began) - took
+		offered, wanted := heavy.offered()/during.Seconds(), float64(rate*burstTimes)
 		top := most(high, ofMemory)
-		r.result.notef("%d posts/s, then %.0f/s for %s; rows, callbacks and the oracle were through %s later; resident memory of the node %s before, %s at most",
-			rate, float64(heavy.accepted.Load())/took.Seconds(), during, settled.Round(100*time.Millisecond), mib(most(calm, ofMemory)), mib(top))
+		r.result.notef("%.1f posts/s, then %.1f/s offered and %.1f/s accepted for %s; rows, callbacks and the oracle were through %s later; resident memory of the node %s before, %s at most",
+			steady.offered()/before.Seconds(), offered, float64(heavy.accepted.Load())/took.Seconds(), during, settled.Round(100*time.Millisecond), mib(most(calm, ofMemory)), mib(top))
 		if top > mostMemory {
 			r.result.problemf("the node held %s, more than %s", mib(top), mib(mostMemory))
 		}
+		if r.full() && offered < 0.95*wanted {
+			r.result.problemf("%.1f posts/s were offered, not %.1f: this machine cannot tell what a burst does", offered, wanted)
+		}
 		return nil
 	})
+}
+
+// offered counts the posts that were begun.
+func (t *traffic) offered() float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return float64(len(t.posts))
 }
 
 // soakRounds is how many times the oracle looks in a soak.
@@ -154,6 +165,7 @@ func (r *Result) flat(samples []sample, strict bool) {
 		slack      float64
 	}{
 		{ofMemory, "MiB of resident memory", 1 << 20, 16},
+		{ofLive, "MiB of the heap in use after a collection", 1 << 20, 8},
 		{ofGoroutines, "goroutines", 1, 20},
 		{ofFiles, "file descriptors", 1, 20},
 	} {

@@ -93,6 +93,7 @@ type counted struct {
 	manners manners
 	url     string
 	strict  bool // a call that comes too early is one that must not have come
+	well    atomic.Bool // it behaves for now
 	calls   atomic.Int64
 	bad     atomic.Int64
 	astray  atomic.Int64 // calls that must not have come
@@ -121,7 +122,7 @@ func (r *run) newMannered(ctx context.Context, m manners, certs *certificates) (
 		c.url = "https://" + c.addr
 		c.server.SetKeepAlivesEnabled(false) // a handshake for each call
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if n := c.calls.Add(1); n%m.every != 0 {
+			if c.well.Load() || c.calls.Add(1)%m.every != 0 {
 				return certs.good, nil
 			}
 			c.shown.Store(hello.Conn.RemoteAddr().String(), true)
@@ -144,7 +145,7 @@ func (c *counted) misbehave(w http.ResponseWriter, req *http.Request) bool {
 		c.astray.Add(1)
 	}
 	m := c.manners
-	if m.answer == nil || c.calls.Add(1)%m.every != 0 || m.storm && now.Unix()%6 != 0 {
+	if m.answer == nil || c.well.Load() || c.calls.Add(1)%m.every != 0 || m.storm && now.Unix()%6 != 0 {
 		return false
 	}
 	c.bad.Add(1)

@@ -94,37 +94,49 @@ func badReceivers(ctx context.Context, r *run) error {
 		}
 		receivers, channels = append(receivers, c), append(channels, ch)
 	}
-	length := 10 * time.Second
+	length, calm := 10*time.Second, 5*time.Second
 	if !r.full() {
-		length = 3 * time.Second
+		length, calm = 3*time.Second, time.Second
 	}
 	watching := watch(ctx, s.nodes[0], 200*time.Millisecond)
 	defer watching.close()
 	dead := 0
-	err = s.each(ctx, func(ctx context.Context, n int) error {
+	var before, beside []time.Duration // of the one that is always good
+	phase := func(ctx context.Context, name string, well bool, d time.Duration) ([]*traffic, error) {
 		var load []*traffic
 		for i, c := range receivers {
-			t := s.drip(channels[i], c.receiver, fmt.Sprintf("%s%02d", c.manners.name, n))
+			c.well.Store(well)
+			t := s.drip(channels[i], c.receiver, name+c.manners.name)
 			t.mayFail = c.manners.final
 			t.run(ctx)
 			load = append(load, t)
 		}
-		err := pause(ctx, length)
+		err := pause(ctx, d)
 		for _, t := range load {
 			t.end()
 		}
+		return load, err
+	}
+	err = s.each(ctx, func(ctx context.Context, n int) error {
+		good, err := phase(ctx, fmt.Sprintf("calm%02d", n), true, calm)
 		if err != nil {
 			return err
 		}
-		for i, t := range load {
+		bad, err := phase(ctx, fmt.Sprintf("bad%02d", n), false, length)
+		if err != nil {
+			return err
+		}
+		for _, t := range slices.Concat(good, bad) {
 			if err := t.check(ctx); err != nil {
-				return fmt.Errorf("%s: %w", receivers[i].manners.name, err)
+				return fmt.Errorf("%s: %w", t.prefix, err)
 			}
 			if err := t.buried(ctx); err != nil {
 				return err
 			}
 			dead += len(t.dead)
 		}
+		before = append(before, delays(receivers[0].receiver, good[:1])...)
+		beside = append(beside, delays(receivers[0].receiver, bad[:1])...)
 		return nil
 	})
 	if hits := inside.hits.Load(); hits > 0 {
@@ -147,6 +159,7 @@ func badReceivers(ctx context.Context, r *run) error {
 	}
 	r.result.notef("calls that were treated badly: %s; %d dead letters, all by redirects; resident memory of the node %s at most",
 		strings.Join(shown, ", "), dead, mib(most(watching.seen(), ofMemory)))
+	r.result.disturbed("of the good one", "while all behave", "beside all the bad ones", before, beside)
 	return err
 }
 
@@ -350,9 +363,7 @@ func oneOfHundred(ctx context.Context, r *run) error {
 			}
 		}
 		before, after := delays(good, calm[1:]), delays(good, hurt[1:])
-		r.result.notef("reply to callback of the %d others: p50 %s, p95 %s, p99 %s undisturbed; p50 %s, p95 %s, p99 %s beside the one that hangs: %.2f times the p95", many-1,
-			share(before, 50), share(before, 95), share(before, 99), share(after, 50), share(after, 95), share(after, 99),
-			float64(share(after, 95))/float64(max(1, share(before, 95))))
+		r.result.disturbed(fmt.Sprintf("of the %d others", many-1), "undisturbed", "beside the one that hangs", before, after)
 		if r.full() && share(after, 95) > 2*max(share(before, 95), unhurt) {
 			r.result.problemf("beside one that hangs the p95 of the others was %s, undisturbed %s", share(after, 95), share(before, 95))
 		}

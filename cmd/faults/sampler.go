@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ const (
 	ofMemory     = "process_resident_memory_bytes"
 	ofGoroutines = "go_goroutines"
 	ofFiles      = "process_open_fds"
+	// What the last collection of garbage has left of the heap.
+	ofLive = "go_gc_heap_live_bytes"
 )
 
 // sample is what a process had at a time.
@@ -64,7 +67,7 @@ func (s *sampler) look(ctx context.Context, n *node) {
 	values := map[string]float64{}
 	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
 		name, value, ok := strings.Cut(lines.Text(), " ")
-		if !ok || name != ofMemory && name != ofGoroutines && name != ofFiles {
+		if !ok || !slices.Contains([]string{ofMemory, ofLive, ofGoroutines, ofFiles}, name) {
 			continue
 		}
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
