@@ -92,7 +92,7 @@ type counted struct {
 
 	manners manners
 	url     string
-	strict  bool // a call that comes too early is one that must not have come
+	strict  bool        // a call that comes too early is one that must not have come
 	well    atomic.Bool // it behaves for now
 	calls   atomic.Int64
 	bad     atomic.Int64

@@ -10,11 +10,11 @@ import (
 func outageFaults() []fault {
 	return []fault{{
 		name: "kill-database", promise: "ingest needs only the log", breaks: "kill -9 of Postgres, which is back after 2 to 4 s",
-		logs: []string{onEmbedded, onKafka}, rounds: 10, play: killDatabase,
+		logs: []string{onEmbedded, onKafka}, rounds: 50, play: killDatabase,
 		without: "a look at the database before each append: no post was accepted while it was away",
 	}, {
 		name: "kill-broker", promise: "accepted means kept", breaks: "kill -9 of one broker of three, which is back after 5 to 8 s",
-		logs: []string{onKafka}, rounds: 10, breaksKafka: true, play: killBroker,
+		logs: []string{onKafka}, rounds: 50, breaksKafka: true, play: killBroker,
 		without: "acks=1: 2 of 6402 accepted posts were lost in 2 rounds",
 	}}
 }

@@ -10,7 +10,7 @@ import (
 func rollingFaults() []fault {
 	return []fault{{
 		name: "rolling-restart", promise: "a restart is not noticed", breaks: "SIGTERM of each of three nodes in turn, and a start; no request may fail",
-		logs: []string{onEmbedded, onKafka}, rounds: 10, play: rollingRestart,
+		logs: []string{onEmbedded, onKafka}, rounds: 50, play: rollingRestart,
 		without: "no drain: 2 of 1593 requests were cut in 6 rounds",
 	}}
 }
