@@ -20,7 +20,8 @@ func receiverFaults() []fault {
 		name: "receivers", promise: "delivered in order, or a dead letter", beside: true,
 		breaks: "receivers that hang, trickle, answer 500 or 429, redirect inside, answer 2 GiB or fail in TLS, all beside a good one",
 		logs:   both, rounds: 20, play: badReceivers,
-		without: "the refusal to follow redirects: the inner server was called, and 7 replies never came to the receiver",
+		without: "the refusal to follow redirects: 19 calls came to the inner server and 19 replies were lost of 2379 posts; the check of certificates: " +
+			"28 calls came over bad ones; the bound on an answer's size: the node held 1575 MiB; the retry after 500: 11 replies were lost",
 	}, {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
 		breaks: "the name of a receiver comes to lead to an inner address, and back",
@@ -29,7 +30,7 @@ func receiverFaults() []fault {
 	}, {
 		name: "receiver-dead", promise: "one bad endpoint hurts nobody", beside: true,
 		breaks: "one receiver of a hundred hangs, under load", logs: both, rounds: 5, play: oneOfHundred,
-		without: "the slots of an endpoint: the p95 of the others is 10.7 times their undisturbed figure (a figure, no failure)",
+		without: "the slots of an endpoint: the p95 of the others was 2.3 s, undisturbed 0.8 s (on a busy machine)",
 	}}
 }
 
