@@ -98,7 +98,7 @@ type counted struct {
 	bad     atomic.Int64
 	astray  atomic.Int64 // calls that must not have come
 	told    atomic.Int64 // when everybody was told to stay away, in ns; 0 = never
-	shown   sync.Map     // addresses of callers that were shown a bad certificate
+	shown   sync.Map     // addresses of callers that were last shown a bad certificate
 }
 
 const (
@@ -122,10 +122,12 @@ func (r *run) newMannered(ctx context.Context, m manners, certs *certificates) (
 		c.url = "https://" + c.addr
 		c.server.SetKeepAlivesEnabled(false) // a handshake for each call
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			from := hello.Conn.RemoteAddr().String()
 			if c.well.Load() || c.calls.Add(1)%m.every != 0 {
+				c.shown.Delete(from) // ports come again
 				return certs.good, nil
 			}
-			c.shown.Store(hello.Conn.RemoteAddr().String(), true)
+			c.shown.Store(from, true)
 			return certs.wrong(c.bad.Add(1))
 		}})
 	}
