@@ -13,6 +13,7 @@ func timerFaults() []fault {
 		name: "kill-" + roleTimers, promise: "what is due is closed once, and in time",
 		breaks: "kill -9 of one of two nodes with role timers while conversations fall due",
 		logs:   []string{onEmbedded, onKafka}, rounds: 50, beside: true, play: killTimers,
+		without: "the claims: 399 of 1750 decisions were in the log twice; the look at what a close has seen: the integration was told of closes that were void",
 	}}
 }
 
