@@ -77,6 +77,7 @@ type TicketSeen struct {
 // TicketQuery asks for tickets of an account.
 type TicketQuery struct {
 	Account       string
+	IDs           []uuid.UUID    // nil = any
 	Channels      []string       // that the caller may see; nil = all
 	Statuses      []TicketStatus // nil = any
 	Person        int64

@@ -123,6 +123,9 @@ func ticketOrder(asked domain.TicketQuery, by string) string {
 // tickets appends what a query asks for, but for the assignee.
 func (q *query) tickets(asked domain.TicketQuery) error {
 	q.add(" from tickets t where t.account = ? and not t.removed", asked.Account)
+	if asked.IDs != nil {
+		q.add(" and t.id = any(?::uuid[])", asked.IDs)
+	}
 	if asked.Channels != nil {
 		q.add(" and t.channel_id = any(?::text[])", asked.Channels)
 	}

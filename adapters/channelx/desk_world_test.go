@@ -351,8 +351,21 @@ func (l *ledger) Ticket(_ context.Context, _ string, number int64) (domain.Ticke
 	return l.ticket(number)
 }
 
-func (l *ledger) Tickets(context.Context, domain.TicketQuery) ([]domain.TicketSeen, error) {
-	return nil, nil
+func (l *ledger) Tickets(_ context.Context, q domain.TicketQuery) ([]domain.TicketSeen, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []domain.TicketSeen
+	for number := range l.tickets {
+		if !slices.Contains(q.IDs, domain.TicketID(q.Account, number)) {
+			continue
+		}
+		seen, err := l.ticket(number)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, seen)
+	}
+	return list, nil
 }
 
 func (l *ledger) TicketCounts(context.Context, domain.TicketQuery, int64) (domain.TicketCounts, error) {

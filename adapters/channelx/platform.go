@@ -18,6 +18,8 @@ import (
 // ticketNumbers knows tickets by their ids. CodeNotFound where there is none.
 type ticketNumbers interface {
 	TicketNumber(ctx context.Context, account string, id uuid.UUID) (int64, error)
+	// TicketNumbers leaves out those that are not there.
+	TicketNumbers(ctx context.Context, account string, ids []uuid.UUID) ([]int64, error)
 }
 
 // Platform is what programs of the account may do to tickets from outside of the
@@ -126,6 +128,42 @@ func (p Platform) Close(ctx context.Context, by domain.Token, conversation uuid.
 		return err
 	}
 	return explained(p.door.desk.resolve(ctx, a, number))
+}
+
+// CloseAll resolves those of the conversations that are not resolved, and counts
+// them. Those that are gone are passed over.
+func (p Platform) CloseAll(ctx context.Context, by domain.Token, conversations []uuid.UUID) (int, error) {
+	return p.every(ctx, toTurn, by, conversations, func(ctx context.Context, t *draft) error {
+		if t.ticket.Status == domain.TicketResolved {
+			return nil
+		}
+		return t.shift(ctx, t.ticket.Turn(domain.TicketResolved, nil))
+	})
+}
+
+// LeaveAll takes the conversations away from the agents who have them, and counts
+// those that somebody had. Those that are gone are passed over.
+func (p Platform) LeaveAll(ctx context.Context, by domain.Token, conversations []uuid.UUID) (int, error) {
+	return p.every(ctx, toAssign, by, conversations, func(ctx context.Context, t *draft) error {
+		after := t.ticket
+		after.Assignee = 0
+		return t.shift(ctx, after)
+	})
+}
+
+func (p Platform) every(
+	ctx context.Context, kind task, by domain.Token, conversations []uuid.UUID, decide func(context.Context, *draft) error,
+) (int, error) {
+	a, err := p.door.actorOf(by)
+	if err != nil {
+		return 0, err
+	}
+	numbers, err := p.numbers.TicketNumbers(ctx, by.Account, conversations)
+	if err != nil {
+		return 0, err
+	}
+	n, err := p.door.desk.aboutMany(ctx, kind, a, numbers, decide)
+	return n, explained(err)
 }
 
 // Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.

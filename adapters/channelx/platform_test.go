@@ -29,8 +29,22 @@ func (l platformLedger) TicketNumber(_ context.Context, account string, id uuid.
 	return 0, domain.Errorf(domain.CodeNotFound, "there is no such conversation")
 }
 
+// TicketNumbers implements ticketNumbers.
+func (l platformLedger) TicketNumbers(ctx context.Context, account string, ids []uuid.UUID) ([]int64, error) {
+	var numbers []int64
+	for _, id := range ids {
+		if number, err := l.TicketNumber(ctx, account, id); err == nil {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers, nil
+}
+
 // Tickets implements tickets as far as Platform asks.
-func (l platformLedger) Tickets(_ context.Context, q domain.TicketQuery) ([]domain.TicketSeen, error) {
+func (l platformLedger) Tickets(ctx context.Context, q domain.TicketQuery) ([]domain.TicketSeen, error) {
+	if q.IDs != nil {
+		return l.ledger.Tickets(ctx, q)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var newest []domain.TicketSeen

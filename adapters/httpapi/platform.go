@@ -71,7 +71,6 @@ type platform struct {
 	log     *slog.Logger
 	exports chan struct{} // one place for each export that runs
 	uploads chan struct{} // one place for each file in memory
-	closing chan struct{} // one place for each ticket of many that is being decided about
 	changes chan struct{} // one place: who changes settings that name each other
 }
 
@@ -82,7 +81,7 @@ func registerPlatform(mux *http.ServeMux, cfg Platform, m *metrics, logger *slog
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	p := &platform{Platform: cfg, metrics: m, log: logger, exports: make(chan struct{}, mostExports),
-		uploads: make(chan struct{}, mostUploads), closing: make(chan struct{}, closeAbreast), changes: make(chan struct{}, 1)}
+		uploads: make(chan struct{}, mostUploads), changes: make(chan struct{}, 1)}
 	p.huma = humago.New(mux, humaConfig(cfg.PublicURL))
 	p.accountRoutes()
 	p.tokenRoutes()

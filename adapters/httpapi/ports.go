@@ -56,12 +56,23 @@ type tickets interface {
 	// the same message; "" is none.
 	Reply(ctx context.Context, by domain.Token, conversation uuid.UUID, content domain.Content, key string) (message uuid.UUID, err error)
 	Start(ctx context.Context, by domain.Token, ch domain.Channel, ref string, content domain.Content, key string) (message uuid.UUID, err error)
+	manyTickets
 	// Close resolves a conversation; CodeConflict when it is resolved.
 	Close(ctx context.Context, by domain.Token, conversation uuid.UUID) error
 	// Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.
 	Assign(ctx context.Context, by domain.Token, conversation uuid.UUID, agent, team *int64) error
 	// Label adds labels to a conversation, or replaces all that it has.
 	Label(ctx context.Context, by domain.Token, conversation uuid.UUID, labels []string, replace bool) error
+}
+
+// manyTickets decides about many conversations of an account. Both pass over those
+// that are gone and count those of which something was to be done; after an error some
+// may be done.
+type manyTickets interface {
+	// CloseAll resolves those that are not resolved.
+	CloseAll(ctx context.Context, by domain.Token, conversations []uuid.UUID) (int, error)
+	// LeaveAll takes them away from the agents who have them.
+	LeaveAll(ctx context.Context, by domain.Token, conversations []uuid.UUID) (int, error)
 }
 
 // log keeps events: when Append returns without an error they are acknowledged.

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -171,68 +168,15 @@ func (p *platform) markTicket(ctx context.Context, c caller, ch domain.Channel, 
 	return p.turned(ctx, c, id)
 }
 
-// closeAbreast is how many tickets are decided about at a time on this node when
-// many are closed: each decision waits for the log and for its rows, and holds one of
-// the places for decisions meanwhile, of which others need some, too.
-const closeAbreast = 8
-
-// endTickets ends each of the tickets, several at a time, and counts those of which
-// something was to be done. After an error no more are begun, and what is under way
-// is waited for.
+// endTickets takes tickets away from who has them, where an agent goes, and resolves
+// them otherwise. It counts those of which something was to be done.
 func (p *platform) endTickets(ctx context.Context, c caller, ids []uuid.UUID, agentGoes bool) (int, error) {
-	going, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var ended atomic.Int64
-	var deciding sync.WaitGroup
-	for _, id := range ids {
-		if !p.enterClosing(going) {
-			break
-		}
-		deciding.Go(func() {
-			defer func() {
-				<-p.closing
-				if fault := recover(); fault != nil { // nobody else would catch it here
-					stop(fmt.Errorf("end conversation %s: panic: %v\n%s", id, fault, debug.Stack()))
-				}
-			}()
-			did, err := p.endTicket(ctx, c, id, agentGoes)
-			if err != nil {
-				stop(err)
-			} else if did {
-				ended.Add(1)
-			}
-		})
+	switch {
+	case len(ids) == 0:
+		return 0, nil
+	case agentGoes:
+		return p.Tickets.LeaveAll(ctx, c.Token, ids)
+	default:
+		return p.Tickets.CloseAll(ctx, c.Token, ids)
 	}
-	deciding.Wait()
-	return int(ended.Load()), context.Cause(going)
-}
-
-// enterClosing takes a place for a decision, unless there are to be no more.
-func (p *platform) enterClosing(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case p.closing <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// endTicket takes a ticket away from who has it, where an agent goes, and resolves
-// it otherwise. It tells whether there was something to be done.
-func (p *platform) endTicket(ctx context.Context, c caller, id uuid.UUID, agentGoes bool) (bool, error) {
-	var err error
-	if agentGoes {
-		var nobody int64
-		err = p.Tickets.Assign(ctx, c.Token, id, &nobody, nil)
-	} else {
-		err = p.Tickets.Close(ctx, c.Token, id)
-	}
-	switch domain.CodeOf(err) {
-	case domain.CodeConflict, domain.CodeNotFound:
-		return false, nil // resolved meanwhile, or removed
-	}
-	return err == nil, err
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/google/uuid"
 
@@ -21,8 +19,7 @@ type ticketWorld struct {
 	asked []string // what was asked for, by whom
 	keys  map[string]uuid.UUID
 	err   error
-	leave func()       // what an assignment does; nil = nothing
-	close func() error // what a close does; nil = it is noted
+	leave func() // what an assignment does; nil = nothing
 }
 
 func (w *ticketWorld) note(by domain.Token, format string, args ...any) error {
@@ -64,9 +61,6 @@ func (w *ticketWorld) Start(_ context.Context, by domain.Token, ch domain.Channe
 
 // Close implements tickets.
 func (w *ticketWorld) Close(_ context.Context, by domain.Token, _ uuid.UUID) error {
-	if w.close != nil {
-		return w.close()
-	}
 	return w.note(by, "close")
 }
 
@@ -78,10 +72,20 @@ func (w *ticketWorld) Assign(_ context.Context, by domain.Token, _ uuid.UUID, ag
 		}
 		return fmt.Sprint(*n)
 	}
+	return w.note(by, "assign to %s of %s", show(agent), show(team))
+}
+
+// CloseAll implements tickets.
+func (w *ticketWorld) CloseAll(_ context.Context, by domain.Token, ids []uuid.UUID) (int, error) {
+	return len(ids), w.note(by, "close %d", len(ids))
+}
+
+// LeaveAll implements tickets.
+func (w *ticketWorld) LeaveAll(_ context.Context, by domain.Token, ids []uuid.UUID) (int, error) {
 	if w.leave != nil {
 		w.leave()
 	}
-	return w.note(by, "assign to %s of %s", show(agent), show(team))
+	return len(ids), w.note(by, "leave %d", len(ids))
 }
 
 // Label implements tickets.
@@ -216,13 +220,19 @@ func TestTicketsOfChannelAndAgent(t *testing.T) {
 	t.Parallel()
 	w, channel, conversation := ticket(t)
 	a := w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`).want(202)
-	if a.field("closed") != "1" || !slices.Equal(w.tickets.asked, []string{"admin of default as 0: close"}) {
+	if a.field("closed") != "1" || !slices.Equal(w.tickets.asked, []string{"admin of default as 0: close 1"}) {
 		t.Errorf("closed %s, asked for %q", a.body, w.tickets.asked)
 	}
-	w.tickets.asked, w.tickets.err = nil, domain.Errorf(domain.CodeConflict, "closed already")
-	if a := w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`).want(202); a.field("closed") != "0" {
-		t.Errorf("resolved meanwhile: %s", a.body)
+	for n := range closePage + 3 {
+		w.openTicket(channel, int64(n+2))
 	}
+	w.tickets.asked = nil
+	a = w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`).want(202)
+	if a.field("closed") != fmt.Sprint(closePage+4) || !slices.Equal(w.tickets.asked, []string{fmt.Sprintf("admin of default as 0: close %d", closePage), "admin of default as 0: close 4"}) {
+		t.Errorf("closed %s, asked for %q", a.body, w.tickets.asked)
+	}
+	w.tickets.err = &domain.Error{Code: domain.CodeUnavailable, Message: "not now", RetryAfter: 1}
+	w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`).want(503)
 	w.tickets.asked, w.tickets.err = nil, nil
 	w.set(func() {
 		c := w.thread.Conversations[uuid.MustParse(conversation)]
@@ -230,85 +240,7 @@ func TestTicketsOfChannelAndAgent(t *testing.T) {
 	})
 	w.tickets.leave = func() { w.set(func() { w.thread.Conversations[uuid.MustParse(conversation)].AgentID = "" }) }
 	w.call(adminToken, "DELETE", "/v1/agents/1", "").want(204)
-	if !slices.Equal(w.tickets.asked, []string{"admin of default as 0: assign to 0 of whoever"}) {
+	if !slices.Equal(w.tickets.asked, []string{"admin of default as 0: leave 1"}) {
 		t.Errorf("asked for %q", w.tickets.asked)
 	}
-}
-
-// Ensure that many tickets are closed several at a time, but never more than so many
-// on the node, however many requests there are; that after an error no more are
-// begun, and those under way are waited for; that one that is gone is passed over; and
-// that a panic of one is the fault of its request alone.
-func TestTicketsAbreast(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, testTicketsAbreast)
-}
-
-func testTicketsAbreast(t *testing.T) {
-	w, channel, _ := ticket(t)
-	for n := range 3 * closeAbreast {
-		w.openTicket(channel, int64(n+2))
-	}
-	var asked, inside atomic.Int64
-	var release chan struct{}
-	hold := func() error {
-		asked.Add(1)
-		inside.Add(1)
-		defer inside.Add(-1)
-		<-release
-		return nil
-	}
-	closeAll := func() <-chan answer {
-		done := make(chan answer, 1)
-		go func() { done <- w.call(adminToken, "POST", "/v1/conversations/close", `{"channel_id":"`+channel+`"}`) }()
-		return done
-	}
-	underWay := func(what string, want int64) {
-		t.Helper()
-		synctest.Wait()
-		if n := inside.Load(); n != want {
-			t.Errorf("%s: %d decisions under way, want %d", what, n, want)
-		}
-	}
-
-	release, w.tickets.close = make(chan struct{}), hold
-	first, second := closeAll(), closeAll()
-	underWay("two requests", closeAbreast)
-	close(release)
-	for _, done := range []<-chan answer{first, second} {
-		if a := (<-done).want(202); a.field("closed") != fmt.Sprint(3*closeAbreast+1) {
-			t.Errorf("closed %s", a.body)
-		}
-	}
-
-	release = make(chan struct{})
-	asked.Store(0)
-	w.tickets.close = func() error {
-		if asked.Load() == closeAbreast-1 {
-			asked.Add(1)
-			return &domain.Error{Code: domain.CodeUnavailable, Message: "not now", RetryAfter: 1}
-		}
-		return hold()
-	}
-	done := closeAll()
-	underWay("after an error", closeAbreast-1)
-	select {
-	case a := <-done:
-		t.Errorf("answered %d while decisions are under way", a.status)
-	default:
-	}
-	close(release)
-	(<-done).want(503)
-	if n := asked.Load(); n != closeAbreast {
-		t.Errorf("%d decisions were begun, want %d", n, closeAbreast)
-	}
-
-	w.tickets.close = func() error { return notFound("conversation", "1") }
-	if a := (<-closeAll()).want(202); a.field("closed") != "0" {
-		t.Errorf("those that are gone: %s", a.body)
-	}
-	w.tickets.close = func() error { panic("a fault") }
-	(<-closeAll()).want(500)
-	w.tickets.close = func() error { return nil }
-	(<-closeAll()).want(202)
 }

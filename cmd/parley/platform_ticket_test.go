@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -85,6 +86,60 @@ func TestPlatformTickets(t *testing.T) {
 		return h.event == "conversation_status_changed" && h.body.at("status").equals("resolved")
 	})
 	o.asks(t, http.MethodPost, conversation+"/close", object{}, http.StatusConflict)
+}
+
+// TestPlatformClosesTickets: the open conversations of an inbox are closed together,
+// each as one that is closed alone, while contacts write into some of them, and those
+// of another inbox are not.
+func TestPlatformClosesTickets(t *testing.T) {
+	t.Parallel()
+	o := newCX(t).office(t)
+	other := o.talk(t)
+	o.channelled(t)
+	const count = 30
+	talks := make([]*cxTalk, count)
+	var running sync.WaitGroup
+	for i := range talks {
+		running.Go(func() { talks[i] = o.contact(t, object{"name": fmt.Sprint("Ana ", i)}).talk(t) })
+	}
+	running.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	var writing sync.WaitGroup
+	for _, v := range talks[:5] {
+		writing.Go(func() { v.hears(t, "wait!") })
+	}
+	all := "/v1/conversations/close"
+	closed := o.asks(t, http.MethodPost, all, object{"channel_id": o.channel}, http.StatusAccepted).at("closed").integer()
+	writing.Wait()
+	if closed != count {
+		t.Errorf("closed %d, want %d", closed, count)
+	}
+	// What was written after the close has opened its conversation again.
+	again := o.asks(t, http.MethodPost, all, object{"channel_id": o.channel}, http.StatusAccepted).at("closed").integer()
+	if again > 5 {
+		t.Errorf("closed %d once more, want at most 5", again)
+	}
+	for i, v := range talks {
+		o.reads(t, v.path("")).at("status").is("resolved")
+		resolved := int64(0)
+		for _, m := range v.messages(t) {
+			if m.at("message_type").equals(2) && strings.HasPrefix(m.at("content").text(), "Conversation was resolved by ") {
+				resolved++
+			}
+		}
+		if resolved < 1 || i >= 5 && resolved != 1 || resolved > 2 {
+			t.Errorf("conversation %d was resolved %d times", v.id, resolved)
+		}
+		o.receiver.await(t, "the callback is told of the close", func(h cxHook) bool {
+			return h.about(v.id) && h.event == "conversation_status_changed" && h.body.at("status").equals("resolved")
+		})
+	}
+	o.reads(t, other.path("")).at("status").is("open")
+	if n := o.asks(t, http.MethodPost, all, object{"channel_id": o.channel}, http.StatusAccepted).at("closed").integer(); n != 0 {
+		t.Errorf("closed %d that were closed", n)
+	}
 }
 
 // TestPlatformStartsTickets: writing to a contact of a channel goes on in the
