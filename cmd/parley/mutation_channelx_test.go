@@ -126,11 +126,18 @@ func (o *mutationOffice) shown(t *testing.T, a *tenant) string {
 	return text.String()
 }
 
+// reading is a path that must be readable at the end, unless the conversation that it
+// is of is gone.
+type reading struct{ path, conversation string }
+
 // lists are the lists of the application API that must be readable, whatever came
 // together in them.
-func (a *tenant) lists() []string {
-	var paths []string
-	add := func(path string) { paths = append(paths, fmt.Sprintf("/api/v1/accounts/%d%s", a.desk.number, path)) }
+func (a *tenant) lists() []reading {
+	var all []reading
+	of := ""
+	add := func(path string) {
+		all = append(all, reading{fmt.Sprintf("/api/v1/accounts/%d%s", a.desk.number, path), of})
+	}
 	for _, path := range []string{"/inboxes", "/webhooks", "/agents", "/teams", "/labels"} {
 		add(path)
 	}
@@ -138,14 +145,14 @@ func (a *tenant) lists() []string {
 		add(fmt.Sprintf("/contacts?page=%d", page+1))
 		add(fmt.Sprintf("/conversations?status=all&page=%d", page+1))
 	}
-	for _, id := range a.ids["cx-conversations"] {
+	for i, id := range a.ids["cx-conversations"] {
+		of = id
 		add("/conversations/" + id + "/messages")
 		add("/conversations/" + id + "/messages?after=0&before=9000000000000000000")
+		talk := "/public/api/v1/inboxes/" + a.desk.identifier + "/contacts/" + a.ids["cx-talks"][i]
+		all = append(all, reading{talk, id}, reading{talk + "/messages", id})
 	}
-	for _, talk := range a.ids["cx-talks"] {
-		paths = append(paths, "/public/api/v1/inboxes/"+a.desk.identifier+"/contacts/"+talk, "/public/api/v1/inboxes/"+a.desk.identifier+"/contacts/"+talk+"/messages")
-	}
-	return paths
+	return all
 }
 
 // channelxMade notes what an answer says was made.

@@ -128,9 +128,7 @@ func (l *line) judge(m *mutant, response *http.Response, body, sent []byte) (fau
 	framing := status == http.StatusNotImplemented && m.framing == "te gzip" || status == http.StatusHTTPVersionNotSupported && m.framing == "http/9.9"
 	// Who does not wait for the answer is not told that it is done.
 	gone := status == http.StatusServiceUnavailable && m.cutOff && (response.Header.Get("Retry-After") != "" || m.area == "other")
-	// Nor can it be done to wait for what the log does not hold yet.
-	ahead := status == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "" && bytes.Contains(sent, []byte("Parley-Position"))
-	if status >= 500 && !framing && !gone && !ahead {
+	if status >= 500 && !framing && !gone {
 		faults = append(faults, fmt.Sprintf("status %d at %s: %.300s", status, m.name, body))
 	}
 	if !bytes.Contains(sent, []byte(l.world.mark)) && !m.operator && (bytes.Contains(body, []byte(l.world.mark)) || strings.Contains(fmt.Sprint(response.Header), l.world.mark)) {
@@ -155,6 +153,7 @@ func (l *line) judge(m *mutant, response *http.Response, body, sent []byte) (fau
 		!strings.Contains(m.path, "/files/") { // a link for browsers
 		faults = append(faults, fmt.Sprintf("a refusal of %s in no door's shape: %d %s %.300q", m.name, status, kind, body))
 	}
+	l.world.removed.note(m, response.Request.Method, status)
 	if status == http.StatusOK && m.area == "channelx" && !m.stranger {
 		l.world.channelxMade(m, body)
 	}

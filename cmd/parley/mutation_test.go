@@ -155,6 +155,7 @@ type verdicts struct {
 	taken    map[string]int         // template → answers of 2xx
 	kinds    map[string]int         // mutation → uses
 	slow     []string               // over a second
+	slowOf   map[string]int         // status and template → those
 	slowest  time.Duration
 	faults   map[string][]string // what → examples
 	count    map[string]int      // what → times
@@ -164,7 +165,7 @@ type verdicts struct {
 func newVerdicts(w *mutationWorld) *verdicts {
 	return &verdicts{
 		world: w, statuses: map[string]map[int]int{}, routes: map[string]int{}, taken: map[string]int{}, kinds: map[string]int{},
-		faults: map[string][]string{}, count: map[string]int{},
+		slowOf: map[string]int{}, faults: map[string][]string{}, count: map[string]int{},
 	}
 }
 
@@ -190,6 +191,7 @@ func (v *verdicts) note(m *mutant, status int, took time.Duration, faults []stri
 	}
 	v.slowest = max(v.slowest, took)
 	if took > slowAnswer {
+		v.slowOf[fmt.Sprintf("%d  %s", status, m.name)]++
 		v.slow = append(v.slow, fmt.Sprintf("%6.2fs  %d  %s  %v", took.Seconds(), status, m.name, m.spoilt))
 	}
 	for _, what := range faults {
@@ -227,6 +229,9 @@ func (v *verdicts) report(t *testing.T, took time.Duration) {
 	}
 	t.Logf("never answered 2xx: %s", strings.Join(never, ", "))
 	t.Logf("slowest %s; over %s: %d", v.slowest.Round(time.Millisecond), slowAnswer, len(v.slow))
+	for _, what := range sorted(v.slowOf) {
+		t.Logf("  %3d× %s", v.slowOf[what], what)
+	}
 	slices.Sort(v.slow)
 	slices.Reverse(v.slow)
 	for _, s := range v.slow[:min(10, len(v.slow))] {

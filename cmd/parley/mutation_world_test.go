@@ -42,6 +42,8 @@ type mutationWorld struct {
 
 	freshly sync.Mutex
 	fresh   map[string]*ring // kind → what was made on the way and may be spoilt
+
+	removed removals
 }
 
 // newMutationWorld starts Parley and furnishes both accounts.
@@ -317,8 +319,18 @@ func (a *tenant) readable(t *testing.T, v *verdicts) {
 			cursor = *list.Next
 		}
 	}
-	for _, path := range a.lists() {
+	gone := a.gone(t, &v.world.removed)
+	for _, r := range a.lists() {
+		path := r.path
 		got := a.desk.call(t, http.MethodGet, path, nil)
+		if gone[r.conversation] {
+			if got.status != http.StatusNotFound {
+				v.mu.Lock()
+				v.fault("what was removed is there", fmt.Sprintf("%s: %d %.300s", path, got.status, got.raw))
+				v.mu.Unlock()
+			}
+			continue
+		}
 		if got.status != http.StatusOK || !json.Valid(got.raw) || !utf8.Valid(got.raw) ||
 			bytes.Contains(bytes.ReplaceAll(got.raw, []byte(`\\`), nil), []byte(`\u0000`)) {
 			v.mu.Lock()
