@@ -19,6 +19,7 @@ func truncatedFaults() []fault {
 		name: "truncated-segment", promise: "what is gone is told, nothing goes on over it",
 		breaks: "acknowledged records are cut off a file of the embedded log, and put back later from a copy",
 		logs:   []string{onEmbedded}, rounds: 10, beside: true, play: truncatedSegment,
+		without: "the stop of a partition whose records are gone: the node said that it was ready",
 	}}
 }
 
