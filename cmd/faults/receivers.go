@@ -21,7 +21,7 @@ func receiverFaults() []fault {
 		breaks: "receivers that hang, trickle, answer 500 or 429, redirect inside, answer 2 GiB or fail in TLS, all beside a good one",
 		logs:   both, rounds: 20, play: badReceivers,
 		without: "the refusal to follow redirects: 19 calls came to the inner server and 19 replies were lost of 2379 posts; the check of certificates: " +
-			"28 calls came over bad ones; the bound on an answer's size: the node held 1575 MiB; the retry after 500: 11 replies were lost; " +
+			"28 calls came over bad ones; the bound on an answer's size: the node held 1575 MiB; the retry after 500: 11 replies were lost; the call's timeout: 33, and only its hold on the body: 30; " +
 			"Retry-After and the slower pace after a 429: 13 calls came too early in 3 rounds",
 	}, {
 		name: "receiver-moves-inside", promise: "callbacks reach allowed addresses only", beside: true,
