@@ -18,8 +18,8 @@ func TestDeliveries_listedByIndex(t *testing.T) {
 	_, err := pool.Exec(t.Context(), `
 		insert into deliveries (id, partition, "offset", account, channel_id, lane, dialect, message_id, conversation_id, content,
 			state, parked, blocks, head, attempts, tries, last_reason, last_detail, created_at, due, kind)
-		select gen_random_uuid(), 0, i, 'default', 'c' || i % 2, 'c' || i % 2 || '/' || i, 'respondio', gen_random_uuid(), gen_random_uuid(), '{}',
-			case when i % 2 = 0 then 'delivered' else 'dead' end, false, false, false, 1, 1, 'timeout', '',
+		select gen_random_uuid(), 0, i, 'default', 'c' || i % 2, 'c' || i % 2 || '/' || i, 'respondio', gen_random_uuid(), md5(i::text)::uuid, '{}',
+			case when i % 2 = 0 then 'delivered' else 'dead' end, false, i < 0, false, 1, 1, 'timeout', '',
 			now() + i * interval '1 s', now(), 'message'
 		from generate_series(1, 20000) i`)
 	if err != nil {

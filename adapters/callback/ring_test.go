@@ -277,7 +277,7 @@ func (r *receiver) texts(contact string) []string {
 // await waits until the calls fulfil done.
 func (r *receiver) await(t testing.TB, done func([]received) bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for {
 		r.mu.Lock()
