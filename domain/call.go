@@ -24,8 +24,9 @@ type Call struct {
 type Answer struct {
 	Fault      Reason
 	Detail     string // what the fault was, for people
+	Cause      string // what made it, in the words of the network; without addresses and secrets
 	Status     int
 	RetryAfter string // the header as it came
-	Body       []byte
-	Truncated  bool // Body stops at the limit of what is read
+	Body       []byte // decompressed; what is no text is a description in brackets
+	Truncated  bool   // Body stops at the limit of what is read
 }

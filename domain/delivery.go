@@ -149,7 +149,7 @@ func (d *Delivery) applyAttempt(e DeliveryAttempted, at time.Time) {
 	if e.Attempt <= d.Attempts || !d.Open() {
 		return
 	}
-	d.Attempts, d.Tries, d.LastReason, d.LastDetail = e.Attempt, d.Tries+1, e.Reason, e.Detail
+	d.Attempts, d.Tries, d.LastReason, d.LastDetail = e.Attempt, d.Tries+1, e.Reason, e.Explained()
 	if d.FirstTriedAt == nil {
 		started := e.StartedAt
 		d.FirstTriedAt = &started
@@ -172,7 +172,7 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 		DeliveryID: d.ID, MessageID: d.MessageID, Conversation: d.Conversation, Target: d.target(), Attempt: d.Attempts + 1,
 		StartedAt: Stamp(started), DurationMS: now.Sub(started).Milliseconds(),
 		Verdict: o.Verdict, Reason: o.Reason, HTTPStatus: o.HTTPStatus, Detail: Cut(Storable(o.Detail), MaxDetail),
-		ExternalID: Cut(Storable(o.ExternalID), MaxExternalID),
+		Cause: Cut(Storable(o.Cause), MaxCause), ExternalID: Cut(Storable(o.ExternalID), MaxExternalID),
 	}
 	if o.Verdict == Retry {
 		if more {
@@ -190,6 +190,19 @@ func (d Delivery) Attempted(o Outcome, policy DeliveryPolicy, wait time.Duration
 	// Derived from the try, so that an outcome that landed twice is one outcome.
 	e.ID = DeriveID("attempt", d.ID.String(), fmt.Sprint(a.Attempt), a.StartedAt.Format(time.RFC3339Nano))
 	return e
+}
+
+// Explained is what the attempt came to with its cause, for operators. What
+// others are shown of it is Detail alone.
+func (a DeliveryAttempted) Explained() string {
+	switch {
+	case a.Cause == "":
+		return a.Detail
+	case a.Detail == "":
+		return a.Cause
+	default:
+		return Cut(a.Detail+": "+a.Cause, MaxDetail+MaxCause)
+	}
 }
 
 // Redrive asks for a dead letter to be sent after all; CodeConflict when it is not one.

@@ -168,6 +168,7 @@ type DeliveryAttempted struct {
 	Reason        Reason     `json:"reason"`
 	HTTPStatus    int        `json:"http_status,omitempty"`
 	Detail        string     `json:"detail,omitempty"`      // for people, at most 1,000 characters
+	Cause         string     `json:"cause,omitempty"`       // why there was no answer, for operators, where Detail does not say it
 	ExternalID    string     `json:"external_id,omitempty"` // the id that the integration gave the message
 	Response      string     `json:"response,omitempty"`    // capped at MaxResponseKept bytes; kept when the attempt did not deliver
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`

@@ -9,6 +9,9 @@ const MaxResponseKept = 64 << 10
 // (respond-io.md 3.5 and 4.3).
 const MaxDetail = 1000
 
+// MaxCause is how long the cause of a missing answer may be, in characters.
+const MaxCause = 200
+
 // MaxExternalID is how much of an id that the integration gives a message is
 // kept, in characters (respond-io.md 4.3).
 const MaxExternalID = 255
@@ -59,7 +62,8 @@ type Outcome struct {
 	Verdict    Verdict
 	Reason     Reason
 	HTTPStatus int
-	Detail     string        // for people
+	Detail     string        // for people, as the dialect words it
+	Cause      string        // why there was no answer, for operators, where Detail does not say it
 	ExternalID string        // the id the integration gave the message
 	RetryAfter time.Duration // not sooner than this, 0 = as planned
 	Firm       bool          // RetryAfter holds whatever was planned, as with 429 and after a timeout; otherwise up to twice the plan

@@ -28,7 +28,7 @@ func (e example) file() string {
 // examples has every stored event with every field filled that there was at the
 // time, older ones first.
 func examples() []example {
-	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples(), endpointExamples(), ticketExamples())
+	return slices.Concat(firstExamples(), episodeExamples(), redriveExamples(), endpointExamples(), ticketExamples(), causeExamples())
 }
 
 // newest has the last example of each stored name.
@@ -188,6 +188,21 @@ func redriveExamples() []example {
 	}
 	e.ID = id(e.Type())
 	return []example{{added: "attempt", Event: e}}
+}
+
+// causeExamples have what attempts tell since the cause of a missing answer is kept
+// beside what the dialect says of it.
+func causeExamples() []example {
+	now := time.Date(2026, 11, 21, 13, 30, 0, 250e6, time.UTC)
+	next := now.Add(5 * time.Second)
+	e := ticketIdentity(now).About("acme", now)
+	e.Data = domain.DeliveryAttempted{
+		DeliveryID: id("delivery"), MessageID: id("message"), Conversation: domain.TicketID("acme", 12), Target: domain.WebhookTarget("acme", 2),
+		Attempt: 3, StartedAt: now.Add(-2 * time.Second), DurationMS: 412, Verdict: domain.Retry, Reason: domain.ReasonServerError, HTTPStatus: 503,
+		Detail: "503 Service Unavailable", Cause: "connection refused", ExternalID: "x-4", Response: "try later", NextAttemptAt: &next, Parks: true,
+	}
+	e.ID = id(e.Type())
+	return []example{{added: "cause", Event: e}}
 }
 
 // endpointExamples are what is decided about endpoints.

@@ -120,7 +120,7 @@ func (run *deliveryRun) queueAttempts(batch *pgx.Batch) {
 	for i, a := range run.attempts {
 		ids[i], numbers[i], started[i], durations[i] = a.delivery, a.Attempt, a.StartedAt, a.DurationMS
 		verdicts[i], reasons[i], statuses[i] = string(a.Verdict), string(a.Reason), a.HTTPStatus
-		details[i], responses[i] = domain.Storable(a.Detail), domain.Storable(a.Response)
+		details[i], responses[i] = domain.Storable(a.Explained()), domain.Storable(a.Response)
 	}
 	batch.Queue(`
 		insert into delivery_attempts (delivery_id, number, started_at, duration_ms, verdict, reason, http_status, detail, response)
