@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
+	"strings"
 	"time"
 
 	"github.com/parley-im/parley/domain"
@@ -207,6 +208,9 @@ func judge(dialect Dialect, d domain.Delivery, a domain.Answer, now time.Time) (
 		}
 	}()
 	o = dialect.Outcome(d, a, now)
+	if !strings.Contains(o.Detail, a.Cause) {
+		o.Cause = a.Cause // the dialect has words of its own for those who talk: operators are told why
+	}
 	o.Detail, o.ExternalID = domain.Storable(o.Detail), domain.Storable(o.ExternalID)
 	return o
 }
@@ -284,6 +288,6 @@ func (w *Worker) observe(d domain.Delivery, event domain.Event, o domain.Outcome
 	}
 	w.cfg.Logger.Log(context.Background(), level, "delivery.attempted",
 		"delivery", d.ID, "target", d.Target(), "kind", d.Kind, "dialect", d.Dialect, "attempt", a.Attempt, "verdict", a.Verdict,
-		"reason", a.Reason, "http_status", a.HTTPStatus, "duration_ms", took.Milliseconds(),
+		"reason", a.Reason, "http_status", a.HTTPStatus, "duration_ms", took.Milliseconds(), "cause", a.Cause,
 		"next_attempt_at", a.NextAttemptAt, "parks", a.Parks, "asked_to_wait", o.RetryAfter, "replies", replies, "told", told)
 }

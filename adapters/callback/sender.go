@@ -107,17 +107,18 @@ func (s *Sender) Send(ctx context.Context, call domain.Call) domain.Answer {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return faultOf(err)
+		return faultOf(err, timeout)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxAnswer+1))
 	if err != nil {
-		return faultOf(err)
+		return faultOf(err, timeout)
 	}
 	answer := domain.Answer{Status: response.StatusCode, RetryAfter: response.Header.Get("Retry-After"), Body: body}
 	if len(body) > MaxAnswer {
 		answer.Body, answer.Truncated = body[:MaxAnswer], true
 	}
+	unpack(&answer, response.Header.Get("Content-Encoding"))
 	return answer
 }
 
@@ -132,20 +133,26 @@ func setHeader(to http.Header, h domain.Header) {
 	to.Set(h.Name, h.Value)
 }
 
-// faultOf says why there is no answer. The URL is left out of the detail: it may
-// hold a secret.
-func faultOf(err error) domain.Answer {
+// faultOf says why there is no answer to a call that had timeout. The URL is left
+// out: it may hold a secret.
+func faultOf(err error, timeout time.Duration) domain.Answer {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return domain.Answer{Fault: domain.ReasonAddressRefused, Detail: refused.Error()}
 	}
-	var timeout interface{ Timeout() bool }
-	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout()) {
+	late := errors.Is(err, context.DeadlineExceeded)
+	var slow interface{ Timeout() bool }
+	if late || (errors.As(err, &slow) && slow.Timeout()) {
 		var dial *net.OpError
 		if !errors.As(err, &dial) || dial.Op != "dial" {
-			return domain.Answer{Fault: domain.ReasonTimeout, Detail: "timeout"}
+			cause := causeOf(err)
+			if late {
+				cause = "no complete answer within " + timeout.String()
+			}
+			return domain.Answer{Fault: domain.ReasonTimeout, Detail: "timeout", Cause: cause}
 		}
 	}
-	return domain.Answer{Fault: domain.ReasonUnreachable, Detail: "integration server unreachable: " + causeOf(err)}
+	cause := causeOf(err)
+	return domain.Answer{Fault: domain.ReasonUnreachable, Detail: "integration server unreachable: " + cause, Cause: cause}
 }
 
 // causeOf names the innermost error, without addresses of ours.
@@ -159,5 +166,5 @@ func causeOf(err error) string {
 	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
 		err = next
 	}
-	return domain.Cut(err.Error(), 200)
+	return domain.Cut(err.Error(), domain.MaxCause)
 }
