@@ -11,6 +11,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 )
 
 // logTimeout bounds one administrative request.
@@ -43,8 +44,8 @@ func (l *Log) Ping(ctx context.Context) error {
 	return nil
 }
 
-// EnsureTopic creates the topic unless it exists, and returns when a broker tells of
-// it. An existing topic is left as it is, whatever its partition count and settings:
+// EnsureTopic creates the topic unless it exists, and returns when all brokers that
+// can be reached tell of it. An existing topic is left as it is, whatever its partition count and settings:
 // ask Partitions when the count matters. Topics that are kept for ever need
 // retention.ms=-1, topics that keep the last record of each key cleanup.policy=compact.
 func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replication int, configs map[string]string) error {
@@ -59,11 +60,39 @@ func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replicat
 	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	// It is there: a broker that does not know yet is behind, not right.
-	if _, err := partitionCountWithin(ctx, l.client, name, madePatience); err != nil {
+	if err := l.spread(ctx, name); err != nil {
 		return fmt.Errorf("find topic %s after it was created: %w", name, err)
 	}
 	return nil
+}
+
+// spread waits until brokers tell of a topic that is there: one that does not know
+// yet is behind, not right, and whoever asks next may be led to any of them. A
+// broker that cannot be reached is not waited for, as long as another one knows.
+func (l *Log) spread(ctx context.Context, name string) error {
+	if _, err := partitionCountWithin(ctx, l.client, name, madePatience); err != nil {
+		return err
+	}
+	var asking errgroup.Group
+	for _, broker := range l.brokers {
+		asking.Go(func() error {
+			client := newClient([]string{broker}, logTimeout)
+			defer closeClient(client)
+			for patience := time.Now().Add(madePatience); ; {
+				_, err := partitionCountOnce(ctx, client, name)
+				if !errors.Is(err, ErrNoTopic) {
+					return nil // it knows, or cannot be asked
+				}
+				if time.Now().After(patience) {
+					return fmt.Errorf("broker %s: %w", broker, err)
+				}
+				if sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+		})
+	}
+	return asking.Wait() //nolint:wrapcheck // it names the broker
 }
 
 // Brokers returns how many brokers the cluster has at the moment.

@@ -2,13 +2,17 @@ package kafka_test
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/parley-im/parley/adapters/kafka"
 )
@@ -201,5 +205,46 @@ func TestLogLargeRecord(t *testing.T) {
 	}
 	if want := []int{3, 3 << 20, 3}; !slices.Equal(sizes, want) {
 		t.Errorf("read %v bytes, want %v", sizes, want)
+	}
+}
+
+// Ensure that a topic that was made is known to every broker when EnsureTopic
+// returns, and that a broker that is away keeps nobody waiting.
+func TestLogEnsureTopicIsSpread(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	const slow, looks = 1, 3 // the broker that learns late, and how many looks later
+	var behind atomic.Int64
+	cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if cluster.CurrentNode() != slow || behind.Load() == looks {
+			return nil, nil, false
+		}
+		behind.Add(1)
+		res := req.ResponseKind().(*kmsg.MetadataResponse) //nolint:errcheck,forcetypeassert // of kmsg
+		for node, addr := range cluster.ListenAddrs() {
+			host, port, _ := net.SplitHostPort(addr)
+			number, _ := strconv.ParseInt(port, 10, 32)
+			broker := kmsg.NewMetadataResponseBroker()
+			broker.NodeID, broker.Host, broker.Port = int32(node), host, int32(number)
+			res.Brokers = append(res.Brokers, broker)
+		}
+		return res, nil, true
+	})
+	gone, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	log := newLog(t, append(cluster.ListenAddrs(), gone.Addr().String()))
+	if err := log.EnsureTopic(t.Context(), "fresh", 1, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := behind.Load(); n < looks {
+		t.Errorf("after %d looks a broker did not know the topic yet", n)
 	}
 }
