@@ -168,15 +168,8 @@ func diskFull(ctx context.Context, r *run) error {
 		if err := m.leave(ctx, room); err != nil {
 			return err
 		}
-		err := until(ctx, postPatience, 10*time.Millisecond, "the disk is full", func() (bool, error) {
-			return t.refusals() >= contacts, nil
-		})
-		if err != nil {
+		if err := t.refusedForSpace(ctx); err != nil {
 			return err
-		}
-		status, header, raw, err := ask(ctx, s.nodes[0].url(), t.channel.Token, http.MethodPost, webhookPath, t.body("full_c00", "full"))
-		if err != nil || status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || !strings.Contains(string(raw), `"code":503`) {
-			return fmt.Errorf("with a full disk the answer is %d, Retry-After %q: %s %w", status, header.Get("Retry-After"), raw, errors.Join(err))
 		}
 		if err := m.leave(ctx, 64<<20); err != nil {
 			return err
@@ -187,4 +180,27 @@ func diskFull(ctx context.Context, r *run) error {
 		s.nodes[0].kill()
 		return s.nodes[0].start(ctx)
 	})
+}
+
+// refusedForSpace waits until posts are refused, and looks at how. What is small may
+// still find a place when more was refused.
+func (t *traffic) refusedForSpace(ctx context.Context) error {
+	var status int
+	var header http.Header
+	var raw []byte
+	err := until(ctx, postPatience, 10*time.Millisecond, "the disk is full", func() (bool, error) {
+		if t.refusals() < contacts {
+			return false, nil
+		}
+		var err error
+		status, header, raw, err = ask(ctx, t.stand.nodes[0].url(), t.channel.Token, http.MethodPost, webhookPath, t.body("full_c00", "full"))
+		return status != http.StatusOK, err
+	})
+	if err != nil {
+		return err
+	}
+	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || !strings.Contains(string(raw), `"code":503`) {
+		return fmt.Errorf("with a full disk the answer is %d, Retry-After %q: %s", status, header.Get("Retry-After"), raw)
+	}
+	return nil
 }
