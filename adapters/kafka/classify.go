@@ -31,6 +31,9 @@ var (
 	// ErrExpired means that the wanted offset is before the log's start: records
 	// were removed before they were read.
 	ErrExpired = errors.New("records were removed from the log")
+	// ErrRegrown means that the log holds another record than the one that was read
+	// at an offset before: it has lost records, and new ones have taken their place.
+	ErrRegrown = errors.New("log was truncated and has grown again")
 	// ErrNoTopic means that the topic does not exist.
 	ErrNoTopic = errors.New("topic does not exist")
 )

@@ -39,6 +39,10 @@ type fetcher struct {
 	end       int64 // of the log when it was last asked, 0 before
 	fromStart bool  // records that were removed may be left out
 	conn      *kafka.Conn
+	// The record at offset-1, which a new connection has to find again: its id, when
+	// this fetcher has read it.
+	last  string
+	knows bool
 }
 
 func newFetcher(brokers []string, topic string, partition int, offset int64) *fetcher {
@@ -77,11 +81,18 @@ func (f *fetcher) read() ([]kafka.Message, error) {
 		if err != nil {
 			break
 		}
+		if m.Offset == f.offset-1 && f.knows && len(records) == 0 && idOf(&m) != f.last {
+			_ = batch.Close() // the connection is given up
+			return nil, fmt.Errorf("%s/%d: %w: another record at %d", f.topic, f.partition, ErrRegrown, m.Offset)
+		}
 		if m.Offset < f.offset {
 			continue // a batch is returned whole, also from its middle
 		}
 		records = append(records, m)
 		f.offset = m.Offset + 1
+	}
+	if n := len(records); n > 0 {
+		f.last, f.knows = idOf(&records[n-1]), true
 	}
 	if end := batch.HighWaterMark(); end >= f.offset {
 		f.end = end
@@ -93,7 +104,7 @@ func (f *fetcher) read() ([]kafka.Message, error) {
 		return records, fmt.Errorf("fetch: %w", err)
 	}
 	if next := batch.Offset(); next > f.offset {
-		f.offset = next // the end of the batch was compacted away
+		f.offset, f.knows = next, false // the end of the batch was compacted away
 	}
 	return records, nil
 }
@@ -139,7 +150,12 @@ func (f *fetcher) position(conn *kafka.Conn) error {
 	case offset > end:
 		return fmt.Errorf("%s/%d: %w: wanted offset %d, the end is %d", f.topic, f.partition, ErrTruncated, offset, end)
 	}
-	if _, err := conn.Seek(offset, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
+	f.knows = f.knows && offset == f.offset && offset > first && !f.fromStart
+	from := offset
+	if f.knows {
+		from-- // read again what was read last: it must still be the same
+	}
+	if _, err := conn.Seek(from, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
 		return fmt.Errorf("seek: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
@@ -149,7 +165,7 @@ func (f *fetcher) position(conn *kafka.Conn) error {
 
 // lost says whether the error means that the wanted records are not in the log.
 func (f *fetcher) lost(err error) bool {
-	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrExpired)
+	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrExpired) || errors.Is(err, ErrRegrown)
 }
 
 func (f *fetcher) close() {

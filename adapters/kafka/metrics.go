@@ -109,7 +109,7 @@ func newSubscriberMetrics(reg prometheus.Registerer, group string) (*subscriberM
 		nacks:      counter("parley_log_nacks_total", "Messages that were refused and offered again.", "topic"),
 		inFlight:   gauge("parley_log_in_flight_records", "Records read and not yet acknowledged.", "topic"),
 		partitions: gauge("parley_log_partitions", "Partitions this subscriber reads.", "topic"),
-		stopped:    gauge("parley_log_partitions_stopped", "Partitions that can not be read from where they should be: the log lost or removed records.", "topic"),
+		stopped:    gauge("parley_log_partitions_stopped", "Partitions that can not be read from where they should be: the log lost, removed or replaced records.", "topic"),
 		lag:        gauge("parley_log_lag_records", "Records in the log that are not yet acknowledged.", "topic", "partition"),
 		errors:     counter("parley_log_subscriber_errors_total", "Errors that were retried, by cause.", "cause"),
 	}

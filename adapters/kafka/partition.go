@@ -100,22 +100,33 @@ func (p *partition) run(ctx, assigned context.Context) {
 	}
 }
 
-// assign asks where to start until there is an answer. Giving up would end the
-// generation for all partitions.
+// assign asks where to start until there is an answer, or none to be had: then the
+// partition stands still until it is taken away. Giving up would end the generation
+// for all partitions.
 func (p *partition) assign(ctx context.Context) (start int64, ok bool) {
 	if p.cfg.Assigned == nil {
 		return p.start, true
 	}
+	var missing time.Time // since when the log ends too early
 	for pause := retryFirst; ctx.Err() == nil; pause = min(2*pause, pauseMost) {
 		start, err := p.cfg.Assigned(ctx, p.topic, p.id)
-		if err == nil {
+		switch truncated := errors.Is(err, ErrTruncated); {
+		case err == nil:
 			return start, true
+		case ctx.Err() != nil:
+			return 0, false
+		case truncated && missing.IsZero():
+			missing = time.Now()
+		case truncated && time.Since(missing) < truncationPatience:
+		case truncated, p.cfg.Final != nil && p.cfg.Final(err):
+			p.stopped(ctx, err)
+			return 0, false
+		default:
+			missing = time.Time{}
 		}
-		if ctx.Err() == nil {
-			p.metrics.errors.WithLabelValues(causeAssigned).Inc()
-			p.log.Warn("assignment failed, will be repeated", "error", err)
-			sleep(ctx, pause)
-		}
+		p.metrics.errors.WithLabelValues(causeAssigned).Inc()
+		p.log.Warn("assignment failed, will be repeated", "error", err)
+		sleep(ctx, pause)
 	}
 	return 0, false
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -98,6 +99,16 @@ func messageOf(ctx context.Context, m *kafka.Message, end int64) *message.Messag
 		Tombstone: len(m.Value) == 0 && len(m.Key) > 0,
 	}))
 	return msg
+}
+
+// idOf returns the id of a record, "" when it has none.
+func idOf(m *kafka.Message) string {
+	for _, h := range slices.Backward(m.Headers) {
+		if h.Key == IDHeader {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
 
 // outgoing is a message as it will be written. It shares nothing but the payload

@@ -32,17 +32,21 @@ type SubscriberConfig struct {
 	// Assigned is called when a partition is given to this subscriber, before its
 	// first message. It returns the offset to start at: a number, Earliest or
 	// Latest. Its context ends when the partition is taken away. An error is
-	// logged, and Assigned is called again after a pause. Default: the group's
-	// committed offset, or the earliest.
+	// logged, and Assigned is called again after a pause. One that Final knows, and
+	// ErrTruncated that stays for a few seconds, stops the partition. Default: the
+	// group's committed offset, or the earliest.
 	Assigned func(ctx context.Context, topic string, partition int) (start int64, err error)
+	// Final tells of an error of Assigned that no repetition changes. Default: none is.
+	Final func(err error) bool
 	// Revoked is called once for every success of Assigned, after the partition's
 	// messages have been settled or abandoned (their contexts have ended). The
 	// partition goes to nobody else until it returns, as long as that takes less
 	// than the group's rebalance time-out of 10 s. Default: none.
 	Revoked func(topic string, partition int)
 	// Stopped is called when a partition can not be read any further because the
-	// log has lost (ErrTruncated) or removed (ErrExpired) the wanted records. The
-	// partition stays assigned and silent: a human must decide. Default: none; it
+	// log has lost (ErrTruncated), removed (ErrExpired) or replaced (ErrRegrown) the
+	// wanted records, or Assigned failed for good. The partition stays assigned and
+	// silent: a human must decide. Default: none; it
 	// is logged as an error and shown by parley_log_partitions_stopped in any case.
 	Stopped func(topic string, partition int, err error)
 	// Sync is the durability barrier of a log whose broker hands out records that a

@@ -453,3 +453,49 @@ func TestSubscribeRefusals(t *testing.T) {
 		t.Error("subscribed after Close")
 	}
 }
+
+// Ensure a subscriber that finds other records where it has read before, when the log
+// is back, stops loudly; and one that finds its own goes on (TestSubscriberLogRestart).
+func TestSubscriberRegrown(t *testing.T) {
+	t.Parallel()
+	const topic = "regrown"
+	log := startEmbedded(t, embedded.Config{Dir: t.TempDir()})
+	brokers := log.Brokers()
+	fill := func(brokers []string, n int) {
+		t.Helper()
+		if err := newLog(t, brokers).EnsureTopic(t.Context(), topic, 1, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		pub := newPublisher(t, kafka.PublisherConfig{Brokers: brokers})
+		for i := range n {
+			publish(t, pub, topic, newMessage("a", i))
+		}
+	}
+	fill(brokers, 3)
+	other := t.TempDir()
+	elsewhere := startEmbedded(t, embedded.Config{Dir: other})
+	fill(elsewhere.Brokers(), 6)
+	elsewhere.Close()
+
+	stopped := make(chan error, 1)
+	ch := subscribe(t, newSubscriber(t, kafka.SubscriberConfig{
+		Brokers: brokers, Stopped: func(_ string, _ int, err error) { stopped <- err },
+	}), topic)
+	for range 3 {
+		next(t, ch).Ack()
+	}
+	log.Close()
+	_, port, _ := net.SplitHostPort(brokers[0])
+	number, _ := strconv.Atoi(port)
+	startEmbedded(t, embedded.Config{Dir: other, Port: number})
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, kafka.ErrRegrown) {
+			t.Errorf("stopped with %v, want ErrRegrown", err)
+		}
+	case msg := <-ch:
+		t.Errorf("%s was handed over", msg.Payload)
+	case <-time.After(patience):
+		t.Error("not stopped")
+	}
+}
