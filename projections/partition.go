@@ -12,7 +12,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parley-im/parley/domain"
 	"github.com/parley-im/parley/eventstore"
@@ -61,6 +60,7 @@ type run struct {
 	caught []caught
 	held   map[string]struct{} // streams held from this run on
 	next   int64               // first offset behind it
+	id     string              // of the record before next, whatever became of it
 	last   time.Time           // time of its newest event
 }
 
@@ -215,7 +215,7 @@ func (p *partition) read(batch []*message.Message) run {
 		if offset < p.next {
 			continue // applied before
 		}
-		out.next = offset + 1
+		out.next, out.id = offset+1, msg.UUID
 		stream := domain.Storable(eventstore.Key(msg))
 		_, waits := p.held[stream]
 		if _, caughtNow := out.held[stream]; waits || caughtNow {
@@ -266,25 +266,6 @@ func (p *partition) commit(run run) error {
 	}
 	p.runtime.metrics.duration.Observe(p.runtime.cfg.Now().Sub(started).Seconds())
 	return nil
-}
-
-// fence queues the move of the checkpoint from where this process has left it.
-func (r *Runtime) fence(number int, from int64, run run) func(*pgx.Batch) {
-	var last *time.Time
-	if !run.last.IsZero() {
-		last = &run.last
-	}
-	return func(b *pgx.Batch) {
-		b.Queue(`
-			update checkpoints set next = $4, event_time = coalesce($5, event_time), moved_at = now()
-			where projection = $1 and partition = $2 and next = $3`,
-			r.cfg.Projection.Name(), number, from, run.next, last).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() == 0 {
-				return errFenced
-			}
-			return nil
-		})
-	}
 }
 
 // begin tells a projection that wants to know it that a transaction begins.
@@ -356,10 +337,11 @@ func (p *partition) refollow() error {
 	r := p.runtime
 	ctx, cancel := context.WithTimeout(p.ctx, commitTimeout)
 	defer cancel()
-	next, held, err := r.stand(ctx, p.number)
+	stand, held, err := r.stand(ctx, p.number)
 	if err != nil {
 		return err
 	}
+	next := stand.next
 	if next < p.next {
 		err := fmt.Errorf("projection %s, partition %d: %w (%d, %d)", r.cfg.Projection.Name(), p.number, errWentBack, next, p.next)
 		if r.cfg.Failed != nil {

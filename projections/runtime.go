@@ -21,6 +21,10 @@ type RuntimeConfig struct {
 	Position   eventstore.Position
 	// Ends gives the end of each partition of the log, for the lag.
 	Ends func(ctx context.Context) (map[int]int64, error)
+	// IDAt gives the id of the record at an offset of a partition; false when it is
+	// not kept any more. It fails when the log ends before it, and when the log cannot
+	// be asked. nil = the log is taken for the one that the rows were built from.
+	IDAt func(ctx context.Context, partition int, offset int64) (id string, ok bool, err error)
 	// Follower is told what happens; nil = nobody.
 	Follower Follower
 	// Committed is told each new checkpoint; nil = nobody.
@@ -86,13 +90,19 @@ func NewRuntime(cfg RuntimeConfig) (*Runtime, error) {
 
 // Assigned is called when a partition is given to this process. It answers the
 // first offset to read: the checkpoint in Postgres. After an error it is called
-// again; the partition's lag counts from the first call.
+// again; the partition's lag counts from the first call. ErrRegrown stays, however
+// often it is called. Nothing is projected from the partition, and its Follower
+// hears nothing of it, before Assigned has succeeded.
 func (r *Runtime) Assigned(ctx context.Context, _ string, number int) (int64, error) {
 	r.start(ctx, number)
-	next, held, err := r.stand(ctx, number)
+	stand, held, err := r.stand(ctx, number)
+	if err == nil {
+		err = r.compare(ctx, number, stand)
+	}
 	if err != nil {
 		return 0, err
 	}
+	next := stand.next
 	p := &partition{
 		runtime: r, number: number, ctx: ctx, next: next, held: held,
 		queue: make(chan *message.Message, r.cfg.MaxQueued), done: make(chan struct{}),
@@ -182,23 +192,10 @@ func (r *Runtime) Run(ctx context.Context, msgs <-chan *message.Message) {
 // stand reads where a partition stands, and which of its streams are held. The
 // checkpoint is read first: if another process moves both in between, the next
 // commit finds out.
-func (r *Runtime) stand(ctx context.Context, number int) (next int64, held map[string]struct{}, err error) {
-	if next, err = r.checkpoint(ctx, number); err != nil {
-		return 0, nil, err
+func (r *Runtime) stand(ctx context.Context, number int) (c checkpoint, held map[string]struct{}, err error) {
+	if c, err = r.checkpoint(ctx, number); err != nil {
+		return c, nil, err
 	}
 	held, err = r.heldStreams(ctx, number)
-	return next, held, err
-}
-
-// checkpoint reads where a partition stands, and makes its row the first time.
-func (r *Runtime) checkpoint(ctx context.Context, number int) (int64, error) {
-	var next int64
-	err := r.cfg.Pool.QueryRow(ctx, `
-		insert into checkpoints (projection, partition, next) values ($1, $2, 0)
-		on conflict (projection, partition) do update set next = checkpoints.next
-		returning next`, r.cfg.Projection.Name(), number).Scan(&next)
-	if err != nil {
-		return 0, fmt.Errorf("read checkpoint of %s in partition %d: %w", r.cfg.Projection.Name(), number, err)
-	}
-	return next, nil
+	return c, held, err
 }

@@ -112,27 +112,35 @@ func testBrokers(t testing.TB) []string {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{pool: database(t), written: map[string][]string{}, topic: eventstore.EventsTopic("test-" + uuid.NewString()), brokers: testBrokers(t)}
+	r := &rig{pool: database(t), brokers: testBrokers(t)}
 	if _, err := r.pool.Exec(t.Context(), counterSchema); err != nil {
 		t.Fatal(err)
 	}
 	r.log = kafka.NewLog(r.brokers)
 	t.Cleanup(func() { r.log.Close() })
-	err := r.log.EnsureTopic(t.Context(), r.topic, logPartitions, 1, map[string]string{"retention.ms": "-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	if r.publisher, err = kafka.NewPublisher(kafka.PublisherConfig{Brokers: r.brokers, Key: eventstore.PartitionKey}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.publisher.Close() })
+	r.anew(t)
+	return r
+}
+
+// anew goes on with an empty log, as if the one before had never been.
+func (r *rig) anew(t testing.TB) {
+	t.Helper()
+	r.topic, r.written = eventstore.EventsTopic("test-"+uuid.NewString()), map[string][]string{}
+	err := r.log.EnsureTopic(t.Context(), r.topic, logPartitions, 1, map[string]string{"retention.ms": "-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.store, err = eventstore.New(eventstore.Config{
 		Topic: r.topic, Publisher: r.publisher, Position: kafka.PositionOf, TooLarge: kafka.ErrTooLarge, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
 }
 
 // written is the event that a contact's word makes.
@@ -249,6 +257,7 @@ type process struct {
 	registry *prometheus.Registry
 	wire     *wire
 	failed   chan error
+	stopped  chan error // by partitions that stand still for good
 	stop     func()
 	logged   *syncBuffer
 }
@@ -267,10 +276,14 @@ func (r *rig) startOver(t testing.TB, projection projections.Projection, w *wire
 
 func (r *rig) launch(t testing.TB, projection projections.Projection, w *wire, change func(*projections.RuntimeConfig)) *process {
 	t.Helper()
-	p := &process{registry: prometheus.NewRegistry(), wire: w, failed: make(chan error, 100), logged: &syncBuffer{}}
+	p := &process{registry: prometheus.NewRegistry(), wire: w, failed: make(chan error, 100), stopped: make(chan error, 100), logged: &syncBuffer{}}
+	topic := r.topic
 	cfg := projections.RuntimeConfig{
 		Projection: projection, Pool: p.wire.pool(t, r.pool), Position: kafka.PositionOf,
-		Ends:     func(ctx context.Context) (map[int]int64, error) { return r.log.Ends(ctx, r.topic) },
+		Ends: func(ctx context.Context) (map[int]int64, error) { return r.log.Ends(ctx, topic) },
+		IDAt: func(ctx context.Context, partition int, offset int64) (string, bool, error) {
+			return r.log.IDAt(ctx, topic, partition, offset)
+		},
 		Failed:   func(err error) { p.failed <- err },
 		MaxBatch: 50, Now: time.Now, Logger: slog.New(slog.NewTextHandler(p.logged, nil)), Registerer: p.registry,
 	}
@@ -283,11 +296,13 @@ func (r *rig) launch(t testing.TB, projection projections.Projection, w *wire, c
 	}
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: r.brokers, Pipelined: true, Assigned: p.runtime.Assigned, Revoked: p.runtime.Revoked,
+		Final:   func(err error) bool { return errors.Is(err, projections.ErrRegrown) },
+		Stopped: func(_ string, _ int, err error) { p.stopped <- err },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	msgs, err := subscriber.Subscribe(context.WithoutCancel(t.Context()), r.topic)
+	msgs, err := subscriber.Subscribe(context.WithoutCancel(t.Context()), topic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,7 @@ func TestRuntimeRevokedWaits(t *testing.T) {
 	r := newRig(t)
 	inside, goOn := make(chan struct{}), make(chan struct{})
 	projection := counter{before: func([]domain.Recorded) { close(inside); <-goOn }}
-	runtime := r.runtime(t, projection)
+	runtime := r.runtime(t, projection, nil)
 	assigned, revoke := context.WithCancel(t.Context())
 	defer revoke()
 	if next, err := runtime.Assigned(assigned, topic, 2); err != nil || next != 0 {
@@ -214,11 +214,11 @@ func TestRuntimeRevokedWaits(t *testing.T) {
 	<-ended
 }
 
-// runtime gives a runtime without a subscriber.
-func (r *rig) runtime(t *testing.T, projection projections.Projection) *projections.Runtime {
+// runtime gives a runtime without a subscriber; idAt may be nil.
+func (r *rig) runtime(t *testing.T, projection projections.Projection, idAt func(context.Context, int, int64) (string, bool, error)) *projections.Runtime {
 	t.Helper()
 	runtime, err := projections.NewRuntime(projections.RuntimeConfig{
-		Projection: projection, Pool: r.pool, Position: kafka.PositionOf,
+		Projection: projection, Pool: r.pool, Position: kafka.PositionOf, IDAt: idAt,
 		Ends: func(context.Context) (map[int]int64, error) { return map[int]int64{}, nil },
 		Now:  time.Now, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
