@@ -46,6 +46,7 @@ type node struct {
 	files     fileStore // nil = this node takes none
 
 	projecting atomic.Pointer[error] // why the projections do not run; points to nil when they do
+	stopped    atomic.Pointer[error] // why one of them stands still in a partition for good; nil = none does
 	up         chan struct{}         // closed when they run for the first time
 	database   *standing             // how far the database is
 	failed     chan error            // what ends the process
@@ -194,6 +195,11 @@ func (n *node) ends(ctx context.Context) (map[int]int64, error) {
 	return n.log.Ends(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix))
 }
 
+// idAt gives the id of an event of the log; false when it is not kept any more.
+func (n *node) idAt(ctx context.Context, partition int, offset int64) (string, bool, error) {
+	return n.log.IDAt(ctx, eventstore.EventsTopic(n.cfg.TopicPrefix), partition, offset)
+}
+
 // end gives the end of one partition.
 func (n *node) end(ctx context.Context, partition int) (int64, error) {
 	ends, err := n.ends(ctx)
@@ -258,11 +264,19 @@ func (n *node) prober() *callback.Prober {
 	return &callback.Prober{Sender: callback.NewSender(n.cfg.allow, n.cfg.CallbackTimeout, 1).As(userAgent()), Dialects: n.dialects(), Now: n.cfg.now}
 }
 
+// projects tells why the projections do not run, or not everywhere.
+func (n *node) projects(context.Context) error {
+	if err := n.stopped.Load(); err != nil {
+		return *err
+	}
+	return *n.projecting.Load()
+}
+
 // checks are what /readyz asks.
 func (n *node) checks() []httpapi.Check {
 	checks := []httpapi.Check{{Name: "log", Func: n.log.Ping}}
 	if n.cfg.has(roleProjector) || n.cfg.has(roleDelivery) {
-		checks = append(checks, httpapi.Check{Name: "projections", Func: func(context.Context) error { return *n.projecting.Load() }})
+		checks = append(checks, httpapi.Check{Name: "projections", Func: n.projects})
 	}
 	return append(checks, httpapi.Check{Name: "database", Func: n.pool.Ping})
 }

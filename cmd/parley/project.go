@@ -73,7 +73,7 @@ func (n *node) runtimes(ctx context.Context) ([]runner, error) {
 	var list []runner
 	add := func(p projections.Projection, follower projections.Follower, awaited func(*message.Message) bool) error {
 		runtime, err := projections.NewRuntime(projections.RuntimeConfig{
-			Projection: p, Pool: n.pool, Position: kafka.PositionOf, Follower: follower, Ends: n.ends, Awaited: awaited,
+			Projection: p, Pool: n.pool, Position: kafka.PositionOf, Follower: follower, Ends: n.ends, IDAt: n.idAt, Awaited: awaited,
 			Committed: func(partition int, next int64) {
 				n.database.stands(p.Name(), partition, next)
 				n.waiter.Load().Moved(p.Name(), partition, next)
@@ -152,6 +152,7 @@ func (n *node) project(ctx context.Context, runtimes []runner) {
 		// What readers know of the progress is of the database before.
 		n.waiter.Store(projections.NewWaiter(n.pool))
 		n.database.forget()
+		n.stopped.Store(nil)
 		round, end := context.WithCancel(ctx)
 		var watching sync.WaitGroup
 		watching.Go(func() {
@@ -225,9 +226,10 @@ func (n *node) subscribe(ctx context.Context, topic string, r runner) (*kafka.Su
 		Assigned: r.runtime.Assigned, Revoked: r.runtime.Revoked, Sync: n.cfg.sync,
 		// Records that are gone are for a human to look after; /readyz says so until
 		// the next start. Ingest goes on.
+		Final: func(err error) bool { return errors.Is(err, projections.ErrRegrown) },
 		Stopped: func(topic string, partition int, err error) {
 			err = fmt.Errorf("projection %s stands still in partition %d of %s: %w", r.name, partition, topic, err)
-			n.projecting.Store(&err)
+			n.stopped.Store(&err)
 		},
 		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"reader": r.name}, n.metrics), Logger: n.cfg.logger,
 	})
