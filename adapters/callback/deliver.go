@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"time"
 
@@ -120,18 +121,12 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 	refuse := func(reason domain.Reason, detail string) *result {
 		return &result{Outcome: domain.Outcome{Verdict: domain.Refused, Reason: reason, Detail: domain.Storable(detail)}}
 	}
-	if d.Kind == domain.DeliverSubscription && (!c.known || c.channel.Disabled) {
-		return refuse(domain.ReasonUnsubscribed, "the subscription is deleted or disabled")
-	}
-	if !c.known {
-		return refuse(domain.ReasonChannelDeleted, "the channel was deleted")
-	}
-	dialect, ok := w.cfg.Dialects[c.channel.Dialect]
-	if !ok {
-		return refuse(domain.ReasonInternal, fmt.Sprintf("no callbacks are made for dialect %s", c.channel.Dialect))
+	dialect, reason, detail := dialectOf(w.cfg.Dialects, c.channel, c.known, d)
+	if dialect == nil {
+		return refuse(reason, detail)
 	}
 	if c.over {
-		detail := "its age was used up while its endpoint was not called; before, it came to: " + d.LastDetail
+		detail = "its age was used up while its endpoint was not called; before, it came to: " + d.LastDetail
 		return &result{
 			Outcome: domain.Outcome{Verdict: domain.Retry, Reason: domain.ReasonExpired, Detail: domain.Storable(detail)},
 			dialect: dialect, answer: domain.Answer{Fault: domain.ReasonExpired, Detail: domain.Storable(detail)},
@@ -160,6 +155,21 @@ func (w *Worker) attempt(ctx context.Context, c *call, d domain.Delivery) *resul
 	return &result{Outcome: judge(dialect, d, answer, w.cfg.Now()), dialect: dialect, answer: answer}
 }
 
+// dialectOf gives the dialect that tells a delivery, nil with the reason where it
+// is not told any more. known says that its channel is still there.
+func dialectOf(dialects map[domain.Dialect]Dialect, ch domain.Channel, known bool, d domain.Delivery) (dialect Dialect, reason domain.Reason, detail string) {
+	if d.Kind == domain.DeliverSubscription && (!known || ch.Disabled) {
+		return nil, domain.ReasonUnsubscribed, "the subscription is deleted or disabled"
+	}
+	if !known {
+		return nil, domain.ReasonChannelDeleted, "the channel was deleted"
+	}
+	if dialect = dialects[ch.Dialect]; dialect == nil {
+		return nil, domain.ReasonInternal, fmt.Sprintf("no callbacks are made for dialect %s", ch.Dialect)
+	}
+	return dialect, "", ""
+}
+
 // requestOf is dialect.Request, a panic of which is an error.
 func requestOf(dialect Dialect, ch domain.Channel, d domain.Delivery) (call domain.Call, err error) {
 	defer func() {
@@ -167,7 +177,11 @@ func requestOf(dialect Dialect, ch domain.Channel, d domain.Delivery) (call doma
 			err = fmt.Errorf("the call could not be made up: %v", r)
 		}
 	}()
-	return dialect.Request(ch, d)
+	call, err = dialect.Request(ch, d)
+	if bad, ok := errors.AsType[*url.Error](err); ok { // its words hold the URL, which may hold a secret
+		err = fmt.Errorf("the address is no URL: %w", bad.Err)
+	}
+	return call, err
 }
 
 // repliesOf is what dialect.Replies makes of the last attempt, where it has that.
