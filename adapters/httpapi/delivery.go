@@ -37,6 +37,23 @@ type deliveryView struct {
 	SettledAt      *time.Time           `json:"settled_at" doc:"When it was delivered or became a dead letter."`
 	Position       string               `json:"position" doc:"Of the outbound event in the log: partition:offset."`
 	Attempts       []attemptView        `json:"attempts,omitempty" nullable:"false" doc:"Oldest first; only where one delivery is read."`
+	Request        *callView            `json:"request,omitempty" doc:"What a call says, made up as of now; only where one delivery is read."`
+	RequestMissing string               `json:"request_missing,omitempty" doc:"Why there is no request to show, such as that the channel was deleted; nothing would be sent."`
+}
+
+// callView is the call that tells a delivery. Nothing secret is in it.
+type callView struct {
+	Method        string       `json:"method"`
+	URL           string       `json:"url" doc:"Without the user and the values of its query; … stands for them."`
+	Headers       []headerView `json:"headers" nullable:"false"`
+	Body          string       `json:"body" doc:"At most 64 KiB; … stands for tokens in it."`
+	BodyTruncated bool         `json:"body_truncated" doc:"The body is longer than what is shown."`
+}
+
+// headerView is one header of a call.
+type headerView struct {
+	Name  string `json:"name"`
+	Value string `json:"value" doc:"… where it is a credential or a signature, or may be one."`
 }
 
 // attemptView is one call to a callback.
@@ -47,8 +64,8 @@ type attemptView struct {
 	Verdict    domain.Verdict `json:"verdict" enum:"delivered,retry,refused,exhausted"`
 	Reason     domain.Reason  `json:"reason"`
 	HTTPStatus int            `json:"http_status,omitempty"`
-	Detail     string         `json:"detail,omitempty"`
-	Response   string         `json:"response,omitempty" doc:"The body of the answer, at most 64 KiB; kept when it did not deliver."`
+	Detail     string         `json:"detail,omitempty" doc:"What it came to, for people; where there was no answer, with the cause."`
+	Response   string         `json:"response,omitempty" doc:"The body of the answer, decompressed, at most 64 KiB; kept when it did not deliver. What is no text is described, as (binary, 512 bytes)."`
 }
 
 func showDelivery(d domain.Delivery) deliveryView {
@@ -80,6 +97,19 @@ func showAttempt(a domain.Attempt) attemptView {
 	}
 }
 
+// showRequest shows what is sent for a delivery, or why nothing would be.
+func (p *platform) showRequest(d domain.Delivery) (*callView, string) {
+	call, truncated, missing := p.Previewer.Preview(d)
+	if missing != "" {
+		return nil, missing
+	}
+	view := callView{Method: call.Method, URL: call.URL, Headers: make([]headerView, len(call.Headers)), Body: string(call.Body), BodyTruncated: truncated}
+	for i, h := range call.Headers {
+		view.Headers[i] = headerView(h)
+	}
+	return &view, ""
+}
+
 // DeliveryPath names a delivery.
 type DeliveryPath struct {
 	ID string `path:"id" doc:"The delivery's id."`
@@ -92,7 +122,8 @@ func (p *platform) deliveryRoutes() {
 	}, p.listDeliveries)
 	handle(p, operation{
 		id: "get-delivery", method: http.MethodGet, path: "/v1/deliveries/{id}", tag: tagDeliveries, need: domain.RoleReader,
-		summary: "Read a delivery with its attempts",
+		summary:     "Read a delivery with its request and its attempts",
+		description: "The request is made up as a call is, of the channel's settings as they are now; times and signatures are those of each call.",
 	}, p.getDelivery)
 	handle(p, operation{
 		id: "redrive-delivery", method: http.MethodPost, path: "/v1/deliveries/{id}/redrive", tag: tagDeliveries, need: domain.RoleAdmin,
@@ -154,6 +185,7 @@ func (p *platform) getDelivery(ctx context.Context, c caller, in *struct {
 	for i, a := range attempts {
 		full.Attempts[i] = showAttempt(a)
 	}
+	full.Request, full.RequestMissing = p.showRequest(d)
 	return &struct {
 		ReadHeaders
 		Body deliveryView

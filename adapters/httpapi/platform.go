@@ -43,6 +43,8 @@ type Platform struct {
 	Freshness   freshness
 	History     history
 	Prober      prober
+	Previewer   previewer
+	Addresses   addresses
 	Idempotency idempotency
 	Sealer      sealer
 	Now         func() time.Time

@@ -65,6 +65,13 @@ func TestStory(t *testing.T) {
 	if full.field("attempts", 0, "detail") != "blocked" || full.field("attempts", 0, "http_status") != "400" || full.field("attempt_count") != "1" {
 		t.Errorf("delivery: %s", full.body)
 	}
+	if full.field("request", "method") != "POST" || !strings.HasPrefix(full.field("request", "url"), "https://") || full.field("request", "body_truncated") != "true" ||
+		full.field("request", "headers", 0, "name") != "Authorization" || full.field("request", "headers", 0, "value") != "…" || full.field("request", "body") == "" {
+		t.Errorf("request: %s", full.body)
+	}
+	if strings.Contains(string(dead.body), `"request"`) {
+		t.Errorf("a list shows requests: %s", dead.body)
+	}
 	if m := w.call(readerToken, "GET", "/v1/messages/"+sent.field("id"), "").want(200); m.field("status") != "failed" || m.field("status_reason") != "blocked" {
 		t.Errorf("failed message: %s", m.body)
 	}

@@ -388,6 +388,26 @@ func (w *world) Probe(_ context.Context, ch domain.Channel) (domain.Outcome, err
 	return w.probe(ch)
 }
 
+// Preview implements previewer.
+func (w *world) Preview(d domain.Delivery) (call domain.Call, cut bool, missing string) {
+	ch, ok := w.Channel(d.Channel)
+	if !ok {
+		return domain.Call{}, false, "the channel was deleted"
+	}
+	return domain.Call{
+		Method: "POST", URL: ch.CallbackURL, Body: []byte(d.Content.Text),
+		Headers: []domain.Header{{Name: "Authorization", Value: "…"}, {Name: "Content-Type", Value: "application/json"}},
+	}, true, ""
+}
+
+// Hopeless implements addresses.
+func (w *world) Hopeless(url string) error {
+	if strings.Contains(url, "169.254.169.254") {
+		return errors.New("169.254.169.254 is not allowed")
+	}
+	return nil
+}
+
 // Begin implements idempotency.
 func (w *world) Begin(_ context.Context, account, key string, fingerprint []byte) (Claim, error) {
 	w.mu.Lock()

@@ -218,9 +218,15 @@ func TestDeadLetterCommands(t *testing.T) {
 		}
 		return page.Data
 	}
+	contains(t, "a channel that cannot be called", p.refused("channels", "create", "--dialect", "respondio", "--name", "Inner", "--id-type", "phone",
+		"--callback-url", "http://169.254.169.254/latest"), "callback_url", "PARLEY_CALLBACK_ALLOW")
 	eventually(t, 30*time.Second, "two dead letters", func() bool { return len(dead("dead")) == 2 })
 	broken.Store(false)
 	for _, d := range dead("dead") {
+		contains(t, "deliveries show", p.must("deliveries", "show", d.ID), `"request": {`, `"method": "POST"`, `/message"`, `"body": "{\"channelId\":`,
+			`"name": "Authorization",
+        "value": "…"`, `"name": "User-Agent",
+        "value": "Parley/`)
 		if shown := p.must("deliveries", "show", d.ID); !strings.Contains(shown, "out of order") {
 			t.Errorf("show:\n%s", shown)
 		}

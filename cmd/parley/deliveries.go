@@ -8,7 +8,7 @@ import (
 
 type deliveriesCommand struct {
 	List    deliveriesList    `cmd:"" help:"List deliveries, newest first."`
-	Show    deliveriesShow    `cmd:"" help:"Show a delivery with its attempts."`
+	Show    deliveriesShow    `cmd:"" help:"Show a delivery with its request and its attempts."`
 	Redrive deliveriesRedrive `cmd:"" help:"Send a dead letter after all; what is parked behind it follows in order."`
 	Drop    deliveriesDrop    `cmd:"" help:"Give a dead letter up; what is parked behind it goes on."`
 }

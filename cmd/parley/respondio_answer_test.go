@@ -76,6 +76,16 @@ var respondAnswerCases = []respondCase{
 		if m.Reason != "integration server unreachable" {
 			t.Errorf("%+v", m)
 		}
+		// Operators are told the cause, which who talks is not.
+		var dead struct {
+			Data []struct {
+				Detail string `json:"last_detail"`
+			} `json:"data"`
+		}
+		s.read(t, "/v1/deliveries?state=dead&channel="+c.id, &dead)
+		if len(dead.Data) != 1 || !strings.HasPrefix(dead.Data[0].Detail, m.Reason+": ") {
+			t.Errorf("dead letters: %+v", dead.Data)
+		}
 		c.stub.answers(nil)
 		c.becomes(t, contact, c.sends(t, contact, written("and again")), "sent")
 		c.stub.gets(t, 3)
