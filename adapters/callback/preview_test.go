@@ -111,7 +111,7 @@ func TestAddresses_Hopeless(t *testing.T) {
 	t.Parallel()
 	a := NewAddresses([]netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")})
 	for raw, hopeless := range map[string]bool{
-		"http://169.254.169.254/latest": true, " https://user@10.1.2.3:8443/x ": true, "http://[::1]:80/": true, "http://[::ffff:127.0.0.1]/": true,
+		"http://169.254.169.254/latest": true, "https://user@10.1.2.3:8443/x": true, "http://[::1]:80/": true, "http://[::ffff:127.0.0.1]/": true,
 		"http://[fe80::1%25eth0]/": true, "http://0.0.0.0": true,
 		"http://10.20.3.4/": false, "http://93.184.215.14/": false, "https://localhost/": false, "https://example.com": false, "": false, "http://%zz": false,
 	} {

@@ -40,6 +40,7 @@ func (zeroes) Read(p []byte) (int, error) {
 // few bytes expand to has a bound.
 func TestSend_AnswersAreText(t *testing.T) {
 	t.Parallel()
+	const whole = "a reason at length"
 	reason := packed(t, strings.NewReader(`{"error":"no such queue"}`))
 	bomb := packed(t, io.LimitReader(zeroes{}, 16<<20))
 	picture := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 84)...)
@@ -54,7 +55,7 @@ func TestSend_AnswersAreText(t *testing.T) {
 		"gzip":              {"gzip", reason, `{"error":"no such queue"}`, false},
 		"its other name":    {" X-GZIP ", reason, `{"error":"no such queue"}`, false},
 		"a bomb":            {"gzip", bomb, strings.Repeat("x", MaxAnswer), true},
-		"cut off":           {"gzip", packed(t, strings.NewReader("a reason at length"))[:20], "", true},
+		"cut off":           {"gzip", packed(t, strings.NewReader(whole))[:20], "", true},
 		"not what it says":  {"gzip", []byte("plain after all"), "plain after all", false},
 		"broken":            {"gzip", append([]byte{0x1f, 0x8b, 8, 0}, make([]byte, 40)...), "(gzip, 44 bytes)", false},
 		"a packed picture":  {"gzip", packed(t, bytes.NewReader(picture)), "(gzip, ", false},
@@ -65,13 +66,13 @@ func TestSend_AnswersAreText(t *testing.T) {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", c.encoding)
 			w.WriteHeader(http.StatusBadGateway)
-			w.Write(c.body) //nolint:errcheck // a test
+			w.Write(c.body)
 		})
 		answer := sender(t, 10*time.Second).Send(t.Context(), post(url))
 		got := string(answer.Body)
 		switch name {
 		case "cut off": // as much of it as there is
-			if !answer.Truncated || !strings.HasPrefix("a reason at length", got) && !strings.HasPrefix(got, "(gzip, ") {
+			if !answer.Truncated || !strings.HasPrefix(whole, got) && !strings.HasPrefix(got, "(gzip, ") {
 				t.Errorf("%s: %q, truncated %v", name, got, answer.Truncated)
 			}
 		case "a packed picture":
