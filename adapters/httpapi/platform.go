@@ -36,6 +36,7 @@ type Platform struct {
 	Directory   directory
 	Numbers     numbers
 	Tickets     tickets
+	ManyTickets manyTickets
 	Log         log
 	Reads       reads
 	Deliveries  deliveries

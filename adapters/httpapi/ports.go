@@ -56,7 +56,6 @@ type tickets interface {
 	// the same message; "" is none.
 	Reply(ctx context.Context, by domain.Token, conversation uuid.UUID, content domain.Content, key string) (message uuid.UUID, err error)
 	Start(ctx context.Context, by domain.Token, ch domain.Channel, ref string, content domain.Content, key string) (message uuid.UUID, err error)
-	manyTickets
 	// Close resolves a conversation; CodeConflict when it is resolved.
 	Close(ctx context.Context, by domain.Token, conversation uuid.UUID) error
 	// Assign gives a conversation to an agent or a team; 0 is nobody, nil leaves it.

@@ -175,8 +175,8 @@ func (p *platform) endTickets(ctx context.Context, c caller, ids []uuid.UUID, ag
 	case len(ids) == 0:
 		return 0, nil
 	case agentGoes:
-		return p.Tickets.LeaveAll(ctx, c.Token, ids)
+		return p.ManyTickets.LeaveAll(ctx, c.Token, ids)
 	default:
-		return p.Tickets.CloseAll(ctx, c.Token, ids)
+		return p.ManyTickets.CloseAll(ctx, c.Token, ids)
 	}
 }

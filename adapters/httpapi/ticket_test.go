@@ -75,12 +75,12 @@ func (w *ticketWorld) Assign(_ context.Context, by domain.Token, _ uuid.UUID, ag
 	return w.note(by, "assign to %s of %s", show(agent), show(team))
 }
 
-// CloseAll implements tickets.
+// CloseAll implements manyTickets.
 func (w *ticketWorld) CloseAll(_ context.Context, by domain.Token, ids []uuid.UUID) (int, error) {
 	return len(ids), w.note(by, "close %d", len(ids))
 }
 
-// LeaveAll implements tickets.
+// LeaveAll implements manyTickets.
 func (w *ticketWorld) LeaveAll(_ context.Context, by domain.Token, ids []uuid.UUID) (int, error) {
 	if w.leave != nil {
 		w.leave()

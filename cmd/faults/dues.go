@@ -41,10 +41,11 @@ type utterance struct {
 
 // makeChannel makes a queue that nobody serves, and a channel that leads into it.
 func (d *dues) makeChannel(ctx context.Context) error {
+	node := d.stand.doors.pick() // another one may hear of the queue a moment later
 	var queue struct {
 		ID int64 `json:"id"`
 	}
-	status, raw, err := callInto(ctx, d.stand.doors.pick().url(), http.MethodPost, "/v1/queues",
+	status, raw, err := callInto(ctx, node.url(), http.MethodPost, "/v1/queues",
 		fmt.Sprintf(`{"name":"nobody serves it","max_wait":%d}`, int(d.wait.Seconds())), &queue)
 	if err != nil || status != http.StatusCreated {
 		return fmt.Errorf("make a queue: %d %s: %w", status, raw, errors.Join(err))
@@ -54,7 +55,7 @@ func (d *dues) makeChannel(ctx context.Context) error {
 		Token   string `json:"api_token"`
 		Account string `json:"account_name"`
 	}
-	status, raw, err = callInto(ctx, d.stand.doors.pick().url(), http.MethodPost, "/v1/channels", fmt.Sprintf(
+	status, raw, err = callInto(ctx, node.url(), http.MethodPost, "/v1/channels", fmt.Sprintf(
 		`{"dialect":"voximplant","name":"Falls due","callback_url":%q,"redirect":{"queue_id":%d},"close_after":%d,"delivery":{"schedule":["1s","1s","1s","1s","1s"]}}`,
 		d.hooks.url, queue.ID, int(dueClose.Seconds())), &made)
 	if err != nil || status != http.StatusCreated {

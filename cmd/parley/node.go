@@ -320,9 +320,10 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 			return err
 		}
 		cfg.Doors = doors
+		desk := x.Platform(projections.NewReads(n.pool))
 		cfg.Platform = &httpapi.Platform{
 			PublicURL: n.cfg.publicURL, Tokens: n.registry, TokenAdmin: n.registry, Channels: n.registry, Log: n.store,
-			Directory: n.registry, Numbers: numbers, Tickets: x.Platform(projections.NewReads(n.pool)),
+			Directory: n.registry, Numbers: numbers, Tickets: desk, ManyTickets: desk,
 			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool),
 			Redrives: projections.NewRedrives(n.pool), Freshness: n,
 			History:   eventstore.NewHistory(eventstore.EventsTopic(n.cfg.TopicPrefix), n.log, kafka.PositionOf),

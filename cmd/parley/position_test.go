@@ -33,7 +33,9 @@ func TestPositionsBeyondTheLog(t *testing.T) {
 		}
 		var problem struct {
 			Errors []struct {
-				In, Field, Message string
+				In      string `json:"in"`
+				Field   string `json:"field"`
+				Message string `json:"message"`
 			} `json:"errors"`
 		}
 		if got.status != http.StatusBadRequest {

@@ -46,7 +46,7 @@ func TestRedriveJob_takenOver(t *testing.T) {
 	g.URL = a.URL
 	eventually(t, 30*time.Second, "the dead letters are known", func() bool { return g.count("") == g.dead })
 	id := g.job(fmt.Sprintf(`{"confirm":%d}`, g.dead)).ID
-	at := g.awaits(id, "the middle", func(j redriveJob) bool { return j.Redriven >= 800 })
+	g.awaits(id, "the middle", func(j redriveJob) bool { return j.Redriven >= 800 })
 	var runs, rests *process
 	eventually(t, 10*time.Second, "a node works on it", func() bool {
 		for i, n := range c.nodes {
@@ -60,7 +60,8 @@ func TestRedriveJob_takenOver(t *testing.T) {
 	runs.kill()
 	killed := time.Now()
 	g.URL = rests.URL
-	if at = g.awaits(id, "read", func(redriveJob) bool { return true }); at.Redriven >= at.Total || at.State != "running" {
+	at := g.awaits(id, "read", func(redriveJob) bool { return true })
+	if at.Redriven >= at.Total || at.State != "running" {
 		t.Fatalf("the job was over before the kill: %+v", at)
 	}
 	var job redriveJob

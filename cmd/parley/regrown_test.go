@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -54,7 +53,7 @@ func TestLogRegrown(t *testing.T) {
 	texts := func() int {
 		t.Helper()
 		var n int
-		if err := p.dev.node.pool.QueryRow(context.Background(), "select count(*) from messages").Scan(&n); err != nil {
+		if err := p.dev.node.pool.QueryRow(t.Context(), "select count(*) from messages").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
