@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"syscall"
 )
@@ -95,27 +93,6 @@ func (g *gate) check(addr netip.Addr) error {
 		return &refusedError{addr: plain}
 	}
 	return nil
-}
-
-// Addresses says which addresses this process may call, as far as a URL tells.
-type Addresses struct{ gate *gate }
-
-// NewAddresses makes an Addresses. allow names ranges that may be reached besides
-// public ones.
-func NewAddresses(allow []netip.Prefix) Addresses { return Addresses{newGate(allow)} }
-
-// Hopeless gives an error when a URL names an address that no call will reach.
-// Names are not asked for: what they stand for counts when a call is made.
-func (a Addresses) Hopeless(raw string) error {
-	u, err := url.Parse(strings.TrimSpace(raw))
-	if err != nil {
-		return nil //nolint:nilerr // that it is a URL is not what is asked
-	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	if err != nil {
-		return nil //nolint:nilerr // a name
-	}
-	return a.gate.check(addr)
 }
 
 // passedKey is where the context of a dial counts the addresses that may be reached.

@@ -57,9 +57,6 @@ func (p *platform) createFunction(ctx context.Context, c caller, key string, in 
 	if err := f.Validate(); err != nil {
 		return domain.Function{}, err
 	}
-	if err := p.callable("url", f.URL); err != nil {
-		return domain.Function{}, err
-	}
 	id, err := p.thingID(key, "function-token", c.Account)
 	if err != nil {
 		return domain.Function{}, err
@@ -82,11 +79,6 @@ func (p *platform) createFunction(ctx context.Context, c caller, key string, in 
 }
 
 func (p *platform) changeFunction(ctx context.Context, c caller, f domain.Function, in functionChangeInput) (domain.Function, error) {
-	if in.URL != nil && *in.URL != f.URL {
-		if err := p.callable("url", *in.URL); err != nil {
-			return domain.Function{}, err
-		}
-	}
 	return p.Directory.ChangeFunction(ctx, c.Account, f.Number, func(f *domain.Function) error {
 		set(&f.Name, in.Name)
 		set(&f.URL, in.URL)

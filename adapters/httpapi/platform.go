@@ -45,7 +45,6 @@ type Platform struct {
 	History     history
 	Prober      prober
 	Previewer   previewer
-	Addresses   addresses
 	Idempotency idempotency
 	Sealer      sealer
 	Now         func() time.Time

@@ -288,12 +288,6 @@ type previewer interface {
 	Preview(d domain.Delivery) (call domain.Call, cut bool, missing string)
 }
 
-// addresses knows what this node may call. Hopeless gives an error, for people, when
-// a URL names an address that is not allowed; of names it says nothing.
-type addresses interface {
-	Hopeless(url string) error
-}
-
 // idempotency keeps the first answer to a request under the key that its sender
 // gave it. Begin claims a key for one request, told by its fingerprint. Finish
 // and Abandon end the claim that Begin gave under token; they do nothing when it

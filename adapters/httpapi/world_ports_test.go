@@ -400,14 +400,6 @@ func (w *world) Preview(d domain.Delivery) (call domain.Call, cut bool, missing 
 	}, true, ""
 }
 
-// Hopeless implements addresses.
-func (w *world) Hopeless(url string) error {
-	if strings.Contains(url, "169.254.169.254") {
-		return errors.New("169.254.169.254 is not allowed")
-	}
-	return nil
-}
-
 // Begin implements idempotency.
 func (w *world) Begin(_ context.Context, account, key string, fingerprint []byte) (Claim, error) {
 	w.mu.Lock()

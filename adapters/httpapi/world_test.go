@@ -96,7 +96,7 @@ func newWorld(t *testing.T) *world {
 		Gatherer: w.reg, Registerer: w.reg, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Platform: &Platform{
 			PublicURL: "https://parley.example.com/", Tokens: w, TokenAdmin: w, Channels: w, Log: w, Reads: w, Deliveries: w, Redrives: w.redrives, Directory: w, Numbers: w,
-			Tickets: w.tickets, ManyTickets: w.tickets, Freshness: w, History: w, Prober: w, Previewer: w, Addresses: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
+			Tickets: w.tickets, ManyTickets: w.tickets, Freshness: w, History: w, Prober: w, Previewer: w, Idempotency: w, Sealer: testSealer{}, Now: w.time, Random: rand.Reader, Files: w,
 		},
 		Checks: []Check{{Name: "log", Func: func(context.Context) error {
 			w.mu.Lock()

@@ -225,7 +225,7 @@ func TestLogEnsureTopicIsSpread(t *testing.T) {
 			return nil, nil, false
 		}
 		behind.Add(1)
-		res := req.ResponseKind().(*kmsg.MetadataResponse) //nolint:forcetypeassert // of kmsg
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
 		for node, addr := range cluster.ListenAddrs() {
 			host, port, _ := net.SplitHostPort(addr)
 			number, _ := strconv.ParseInt(port, 10, 32)

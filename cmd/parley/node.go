@@ -327,8 +327,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 			Reads: projections.NewReads(n.pool), Deliveries: projections.NewDeliveries(n.pool),
 			Redrives: projections.NewRedrives(n.pool), Freshness: n,
 			History:   eventstore.NewHistory(eventstore.EventsTopic(n.cfg.TopicPrefix), n.log, kafka.PositionOf),
-			Previewer: n.previewer(), Addresses: callback.NewAddresses(n.cfg.allow),
-			Prober: n.prober(), Idempotency: idempotency{postgres.NewIdempotency(n.pool)}, Sealer: n.cfg.sealer,
+			Previewer: n.previewer(), Prober: n.prober(), Idempotency: idempotency{postgres.NewIdempotency(n.pool)}, Sealer: n.cfg.sealer,
 			Now: n.cfg.now, Random: rand.Reader,
 		}
 	}
