@@ -340,6 +340,20 @@ func (t *tenure) decided(r domain.Recorded, id uuid.UUID) {
 	t.w.advance(l)
 }
 
+// sentAfter tells that a delivery was redriven by this decision before and has been
+// sent since: the record landed twice, as it may when the node that decides is killed
+// between an append and its note of it. What is in flight then is not of the past.
+func (t *tenure) sentAfter(r domain.Recorded, e domain.DeliveryRedriven) bool {
+	if e.Attempt == 0 {
+		return false // it does not say which attempt it follows
+	}
+	if entry := t.sent[e.DeliveryID]; entry != nil && entry.attempt > e.Attempt {
+		return true
+	}
+	l := t.laneOf(r)
+	return l != nil && l.current != nil && l.current.ID == e.DeliveryID && l.current.Attempts >= e.Attempt
+}
+
 // laneOf finds the lane of an event, nil when it is not in memory.
 func (t *tenure) laneOf(r domain.Recorded) *lane {
 	s := t.portions[r.TargetOf()]

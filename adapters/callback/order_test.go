@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,5 +195,55 @@ func TestRefused_LetsTheLaneGoOn(t *testing.T) {
 	r.settled(dead.ID, domain.StateDelivered)
 	if got := r.receiver.texts("anna"); !slices.Equal(got, []string{"bad", "good", "fine", "bad"}) {
 		t.Fatalf("got %v", got)
+	}
+}
+
+// Ensure that a decision to redrive whose record lands twice does not undo what was
+// sent between the two: an outcome on its way is still waited for, and only a decision
+// that follows it ends the wait.
+func TestRedriven_TwiceIsOnce(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, 1, newTables(t))
+	ch := r.channel("c1")
+	var refused atomic.Bool
+	r.receiver.answer = func(received) (int, http.Header) {
+		if refused.CompareAndSwap(false, true) {
+			return http.StatusBadRequest, nil
+		}
+		return http.StatusOK, nil
+	}
+	worker := r.start()
+	sent := r.send(ch, "anna", "hello")
+	dead := r.settled(domain.DeliveryID(sent[0].ID), domain.StateDead)
+	event, err := dead.Redrive("anybody", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.log.Append(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	done := r.settled(dead.ID, domain.StateDelivered)
+
+	worker.mu.Lock()
+	defer worker.mu.Unlock()
+	tn := worker.tenures[0]
+	record := domain.Recorded{Event: event}
+	l := tn.laneOf(record)
+	if l == nil {
+		l = tn.portion(record.TargetOf()).add(record.LaneOf())
+	}
+	for _, c := range []struct {
+		decided int // the attempt that the decision follows
+		waits   bool
+	}{{dead.Attempts, true}, {done.Attempts, false}} {
+		tn.await(l, dead.ID, done.Attempts) // as while its outcome is on its way
+		tn.sent[dead.ID].event = &domain.Event{}
+		data, _ := event.Data.(domain.DeliveryRedriven)
+		data.Attempt = c.decided
+		record.Data = data
+		tn.follow(record)
+		if waits := tn.sent[dead.ID] != nil; waits != c.waits {
+			t.Errorf("an outcome of attempt %d, redriven after attempt %d: waited for %t, want %t", done.Attempts, c.decided, waits, c.waits)
+		}
 	}
 }

@@ -261,7 +261,9 @@ func (t *tenure) follow(r domain.Recorded) {
 	case domain.DeliveryAttempted:
 		t.returned(r, e)
 	case domain.DeliveryRedriven:
-		t.decided(r, e.DeliveryID)
+		if !t.sentAfter(r, e) {
+			t.decided(r, e.DeliveryID)
+		}
 	case domain.DeliveryDropped:
 		t.decided(r, e.DeliveryID)
 	}
