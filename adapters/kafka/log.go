@@ -53,17 +53,35 @@ func (l *Log) EnsureTopic(ctx context.Context, name string, partitions, replicat
 	for _, k := range slices.Sorted(maps.Keys(configs)) {
 		t.ConfigEntries = append(t.ConfigEntries, kafka.ConfigEntry{ConfigName: k, ConfigValue: configs[k]})
 	}
-	res, err := l.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{t}})
-	if err != nil {
-		return fmt.Errorf("create topic %s: %w", name, err)
-	}
-	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
+	if err := l.create(ctx, t); err != nil {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
 	if err := l.spread(ctx, name); err != nil {
 		return fmt.Errorf("find topic %s after it was created: %w", name, err)
 	}
 	return nil
+}
+
+// create asks for a topic, which may be there. While the cluster has no controller,
+// or another one than was thought, it asks again.
+func (l *Log) create(ctx context.Context, t kafka.TopicConfig) error {
+	for patience := time.Now().Add(logTimeout); ; {
+		res, err := l.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{t}})
+		if err != nil {
+			return err //nolint:wrapcheck // the caller says what was asked
+		}
+		err = res.Errors[t.Topic]
+		var code kafka.Error
+		switch {
+		case err == nil, errors.Is(err, kafka.TopicAlreadyExists):
+			return nil
+		case !errors.As(err, &code), !code.Temporary(), time.Now().After(patience):
+			return err
+		}
+		if sleep(ctx, retryMost); ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // spread waits until brokers tell of a topic that is there: one that does not know

@@ -218,10 +218,15 @@ func TestLogEnsureTopicIsSpread(t *testing.T) {
 	}
 	t.Cleanup(cluster.Close)
 	const slow, looks = 1, 3 // the broker that learns late, and how many looks later
+	var made atomic.Bool
 	var behind atomic.Int64
+	cluster.ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+		made.Store(true)
+		return nil, nil, false
+	})
 	cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
-		if cluster.CurrentNode() != slow || behind.Load() == looks {
+		if !made.Load() || cluster.CurrentNode() != slow || behind.Load() == looks {
 			return nil, nil, false
 		}
 		behind.Add(1)
