@@ -63,11 +63,12 @@ func (p Previewer) Preview(d domain.Delivery) (call domain.Call, cut bool, missi
 // a text has a backslash before it, so texts that people wrote are left alone.
 var secretMember = regexp.MustCompile(`("(?:[a-z_]*token|secret|password|authorization)"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 
-// harmless are the headers whose values are shown.
+// harmless are the headers whose values are shown. Those of the time at which a call
+// is signed are not among them: what is shown is no call, and is the same each time.
 func harmless(name string) bool {
 	switch strings.ToLower(name) {
 	case "accept", "cache-control", "content-type", "user-agent", "idempotency-key",
-		"webhook-id", "webhook-timestamp", "x-chatwoot-delivery", "x-chatwoot-timestamp",
+		"webhook-id", "x-chatwoot-delivery",
 		"x-kit-event-type", "x-kit-api-url", "x-kit-domain", "x-kit-function-id":
 		return true
 	default:
